@@ -1,7 +1,7 @@
 // Package futex is futex(2): threads sleep on a word of guest memory until
 // another wakes them.
 //
-// A Table holds the waiters of all address spaces in hashed buckets. A Key
+// A Manager holds the waiters of all address spaces in hashed buckets. A Key
 // names a word independently of where it is mapped: by address space and
 // address if the futex is private, by file and offset if it is shared. A task
 // is the Memory that loads and compares words and finds their keys.
@@ -80,11 +80,14 @@ const MatchAny = ^uint32(0)
 // for as many since the guest's CPUs are few.
 const bucketCount = 512
 
-// Table holds all waiters. The zero value is ready for use.
-type Table struct {
+// Manager holds all waiters.
+type Manager struct {
 	buckets   [bucketCount]bucket
 	piWaiters atomic.Int64
 }
+
+// NewManager makes one without waiters.
+func NewManager() *Manager { return &Manager{} }
 
 type bucket struct {
 	mu         sync.Mutex
@@ -107,7 +110,7 @@ var seed = maphash.MakeSeed()
 
 func indexOf(k Key) int { return int(maphash.Comparable(seed, k) % bucketCount) }
 
-func (t *Table) bucketOf(k Key) *bucket { return &t.buckets[indexOf(k)] }
+func (t *Manager) bucketOf(k Key) *bucket { return &t.buckets[indexOf(k)] }
 
 func (b *bucket) addLocked(e *entry) {
 	e.prev, e.next = b.tail, nil
@@ -177,7 +180,7 @@ func (e *entry) sleep(s waiter.Sleeper, d waiter.Deadline) error {
 //
 // Errors: EAGAIN if it is not; EINVAL for an empty bitset or an address that is
 // not aligned; EFAULT; and what Sleep returns (ETIMEDOUT, ERESTARTSYS).
-func (t *Table) Wait(s waiter.Sleeper, m Memory, w Word, val, bitset uint32, d waiter.Deadline) error {
+func (t *Manager) Wait(s waiter.Sleeper, m Memory, w Word, val, bitset uint32, d waiter.Deadline) error {
 	if bitset == 0 {
 		return errno.EINVAL
 	}
@@ -194,7 +197,7 @@ func (t *Table) Wait(s waiter.Sleeper, m Memory, w Word, val, bitset uint32, d w
 }
 
 // enqueueIf queues e if the word at addr is val.
-func (t *Table) enqueueIf(m Memory, addr usermem.Addr, val uint32, e *entry) error {
+func (t *Manager) enqueueIf(m Memory, addr usermem.Addr, val uint32, e *entry) error {
 	b := t.bucketOf(e.key)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -217,7 +220,7 @@ type Vector struct {
 
 // WaitAny is futex_waitv: it sleeps until one of the words is woken and returns
 // the index of one that was. Errors as Wait.
-func (t *Table) WaitAny(s waiter.Sleeper, m Memory, words []Vector, d waiter.Deadline) (int, error) {
+func (t *Manager) WaitAny(s waiter.Sleeper, m Memory, words []Vector, d waiter.Deadline) (int, error) {
 	entries := make([]entry, len(words))
 	for i, v := range words {
 		k, err := v.Word.key(m)
@@ -269,7 +272,7 @@ func cancelAll(entries []entry) int {
 //
 // Errors: EINVAL for an empty bitset, or if the waiters wait for a PI lock;
 // EFAULT.
-func (t *Table) Wake(m Memory, w Word, n int, bitset uint32) (int, error) {
+func (t *Manager) Wake(m Memory, w Word, n int, bitset uint32) (int, error) {
 	if bitset == 0 {
 		return 0, errno.EINVAL
 	}
@@ -314,7 +317,7 @@ type Compare struct {
 //
 // Errors: EAGAIN if cmp asks for a value that from does not have; EINVAL for
 // negative counts or PI waiters; EFAULT.
-func (t *Table) Requeue(m Memory, from, to Word, wake, move int, cmp Compare) (int, error) {
+func (t *Manager) Requeue(m Memory, from, to Word, wake, move int, cmp Compare) (int, error) {
 	if wake < 0 || move < 0 {
 		return 0, errno.EINVAL
 	}
@@ -368,7 +371,7 @@ func keys(m Memory, a, b Word) (Key, Key, error) {
 
 // lockTwo locks the buckets of two keys, which may be one bucket, and returns
 // them and what unlocks them.
-func (t *Table) lockTwo(k1, k2 Key) (b1, b2 *bucket, unlock func()) {
+func (t *Manager) lockTwo(k1, k2 Key) (b1, b2 *bucket, unlock func()) {
 	i, j := indexOf(k1), indexOf(k2)
 	b1, b2 = &t.buckets[i], &t.buckets[j]
 	if i == j {

@@ -113,7 +113,7 @@ func (t *thread) Sleep(d waiter.Deadline) error {
 func private(a usermem.Addr) Word { return Word{a, Private} }
 
 // queued waits until n waiters sleep in t.
-func queued(tb testing.TB, t *Table, n int) {
+func queued(tb testing.TB, t *Manager, n int) {
 	for range 5000 {
 		got := 0
 		for i := range t.buckets {
@@ -140,7 +140,7 @@ func expect(t *testing.T, what string, got, want any) {
 }
 
 func TestWaitChecksTheWord(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	m.set(0x1000, 7)
 	expect(t, "other value", tab.Wait(newThread(), m, private(0x1000), 8, MatchAny, waiter.Never), errno.EAGAIN)
@@ -152,22 +152,22 @@ func TestWaitChecksTheWord(t *testing.T) {
 	th := newThread()
 	th.sig <- struct{}{}
 	expect(t, "signal", tab.Wait(th, m, private(0x1000), 7, MatchAny, waiter.Never), errno.ERESTARTSYS)
-	queued(t, &tab, 0)
+	queued(t, tab, 0)
 }
 
-func start(tab *Table, m *space, a usermem.Addr, bits uint32) chan error {
+func start(tab *Manager, m *space, a usermem.Addr, bits uint32) chan error {
 	done := make(chan error, 1)
 	go func() { done <- tab.Wait(newThread(), m, private(a), 0, bits, waiter.Never) }()
 	return done
 }
 
 func TestWakeCountsAndBits(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
-	a := start(&tab, m, 0x1000, 1)
-	queued(t, &tab, 1)
-	b := start(&tab, m, 0x1000, 2)
-	queued(t, &tab, 2)
+	a := start(tab, m, 0x1000, 1)
+	queued(t, tab, 1)
+	b := start(tab, m, 0x1000, 2)
+	queued(t, tab, 2)
 	n, err := tab.Wake(m, private(0x1000), 5, 2)
 	expect(t, "woken", n, 1)
 	expect(t, "err", err, nil)
@@ -180,12 +180,12 @@ func TestWakeCountsAndBits(t *testing.T) {
 }
 
 func TestRequeue(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	var ws []chan error
 	for i := range 3 {
-		ws = append(ws, start(&tab, m, 0x1000, MatchAny))
-		queued(t, &tab, i+1)
+		ws = append(ws, start(tab, m, 0x1000, MatchAny))
+		queued(t, tab, i+1)
 	}
 	_, err := tab.Requeue(m, private(0x1000), private(0x1100), 1, 9, Compare{true, 1})
 	expect(t, "compare", err, errno.EAGAIN)
@@ -204,11 +204,11 @@ func TestRequeue(t *testing.T) {
 }
 
 func TestWakeOp(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
-	a := start(&tab, m, 0x1000, MatchAny)
-	b := start(&tab, m, 0x1100, MatchAny)
-	queued(t, &tab, 2)
+	a := start(tab, m, 0x1000, MatchAny)
+	b := start(tab, m, 0x1100, MatchAny)
+	queued(t, tab, 2)
 	m.set(0x1100, 5)
 	// add -1; then wake the second too if the old value was > 4
 	op := uint32(opAdd<<28|cmpGT<<24|0xfff<<12) | 4
@@ -223,7 +223,7 @@ func TestWakeOp(t *testing.T) {
 }
 
 func TestWaitAny(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	done := make(chan int, 1)
 	words := []Vector{{private(0x1000), 0}, {private(0x1010), 0}, {private(0x1020), 0}}
@@ -231,14 +231,14 @@ func TestWaitAny(t *testing.T) {
 		n, _ := tab.WaitAny(newThread(), m, words, waiter.Never)
 		done <- n
 	}()
-	queued(t, &tab, 3)
+	queued(t, tab, 3)
 	_, _ = tab.Wake(m, private(0x1010), 1, MatchAny)
 	expect(t, "index", <-done, 1)
-	queued(t, &tab, 0)
+	queued(t, tab, 0)
 	m.set(0x1020, 1)
 	_, err := tab.WaitAny(newThread(), m, words, waiter.Never)
 	expect(t, "changed", err, errno.EAGAIN)
-	queued(t, &tab, 0)
+	queued(t, tab, 0)
 }
 
 func owner(tid uint32, alive ...uint32) Owner {
@@ -253,7 +253,7 @@ func owner(tid uint32, alive ...uint32) Owner {
 }
 
 func TestPILock(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	w := private(0x1000)
 	one, two, three := owner(1, 1, 2, 3), owner(2, 1, 2, 3), owner(3, 1, 2, 3)
@@ -265,9 +265,9 @@ func TestPILock(t *testing.T) {
 	expect(t, "not mine", tab.UnlockPI(m, w, two), errno.EPERM)
 	got := make(chan error, 2)
 	go func() { got <- tab.LockPI(newThread(), m, w, two, waiter.Never, Block) }()
-	queued(t, &tab, 1)
+	queued(t, tab, 1)
 	go func() { got <- tab.LockPI(newThread(), m, w, three, waiter.Never, Block) }()
-	queued(t, &tab, 2)
+	queued(t, tab, 2)
 	expect(t, "waiters bit", m.get(0x1000), uint32(1|bitWaiters))
 	_, err := tab.Wake(m, w, 1, MatchAny)
 	expect(t, "plain wake", err, errno.EINVAL)
@@ -283,7 +283,7 @@ func TestPILock(t *testing.T) {
 }
 
 func TestRobustList(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	const head, n1, n2, off = 0x1000, 0x1100, 0x1200, 0x10
 	put := func(a usermem.Addr, v uint64) { _, _ = m.CopyOut(a, binary.LittleEndian.AppendUint64(nil, v)) }
@@ -296,7 +296,7 @@ func TestRobustList(t *testing.T) {
 	m.set(n2+off, 8) // another's
 	done := make(chan error, 1)
 	go func() { done <- tab.Wait(newThread(), m, Word{n1 + off, Shared}, 7|bitWaiters, MatchAny, waiter.Never) }()
-	queued(t, &tab, 1)
+	queued(t, tab, 1)
 	tab.ReleaseRobust(m, head, owner(7))
 	expect(t, "woken", <-done, nil)
 	expect(t, "mine", m.get(n1+off), uint32(bitWaiters|bitOwnerDied))
@@ -308,7 +308,7 @@ func TestRobustList(t *testing.T) {
 
 // TestMutexContention runs a mutex as libc builds it and counts.
 func TestMutexContention(t *testing.T) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	const threads, rounds = 4, 300
 	count := 0
@@ -350,7 +350,7 @@ func (m *space) exchange(a usermem.Addr, v uint32) uint32 {
 }
 
 func BenchmarkWakeNobody(b *testing.B) {
-	var tab Table
+	tab := NewManager()
 	m := &space{}
 	for b.Loop() {
 		_, _ = tab.Wake(m, private(0x1000), 1, MatchAny)

@@ -48,7 +48,7 @@ const (
 //
 // Errors: EDEADLK if o has it; EAGAIN if it is taken and nw is TryOnly; ESRCH
 // if the word names no thread; EFAULT; what Sleep returns.
-func (t *Table) LockPI(s waiter.Sleeper, m Memory, w Word, o Owner, d waiter.Deadline, nw NoWait) error {
+func (t *Manager) LockPI(s waiter.Sleeper, m Memory, w Word, o Owner, d waiter.Deadline, nw NoWait) error {
 	k, err := w.key(m)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (t *Table) LockPI(s waiter.Sleeper, m Memory, w Word, o Owner, d waiter.Dea
 
 // lockOrEnqueue takes the lock, or queues e and marks the word so that the owner
 // comes to the kernel to unlock it.
-func (t *Table) lockOrEnqueue(m Memory, addr usermem.Addr, o Owner, e *entry, nw NoWait) (taken bool, err error) {
+func (t *Manager) lockOrEnqueue(m Memory, addr usermem.Addr, o Owner, e *entry, nw NoWait) (taken bool, err error) {
 	b := t.bucketOf(e.key)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,7 +117,7 @@ func (b *bucket) piWaiterLocked(k Key) *entry {
 // UnlockPI gives the lock up: to the oldest waiter, if any.
 //
 // Errors: EPERM if o does not have it; EINVAL; EFAULT.
-func (t *Table) UnlockPI(m Memory, w Word, o Owner) error {
+func (t *Manager) UnlockPI(m Memory, w Word, o Owner) error {
 	k, err := w.key(m)
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func (b *bucket) setOwnerLocked(e *entry, k Key, owner any) {
 // OwnerExited hands the PI locks that task had, and others wait for, to their
 // oldest waiters, marked with OWNER_DIED. It costs one load if nobody waits for
 // any PI lock.
-func (t *Table) OwnerExited(task any) {
+func (t *Manager) OwnerExited(task any) {
 	if t.piWaiters.Load() == 0 {
 		return
 	}

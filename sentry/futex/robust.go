@@ -22,7 +22,7 @@ const robustLimit = 2048
 // ReleaseRobust does for a task that exits, or executes a new program, what its
 // robust list asks for: each lock on it that the task still has is marked with
 // OWNER_DIED and one waiter is woken. A list that cannot be read ends the walk.
-func (t *Table) ReleaseRobust(m Memory, head usermem.Ptr[RobustListHead], o Owner) {
+func (t *Manager) ReleaseRobust(m Memory, head usermem.Ptr[RobustListHead], o Owner) {
 	if head.IsNil() {
 		return
 	}
@@ -59,7 +59,7 @@ type lockKind struct{ pi, pending bool }
 
 // ownerDied releases one lock of a robust list. Robust locks are shared between
 // processes, or may be, so the key is looked up both ways.
-func (t *Table) ownerDied(m Memory, addr usermem.Addr, o Owner, kind lockKind) {
+func (t *Manager) ownerDied(m Memory, addr usermem.Addr, o Owner, kind lockKind) {
 	if addr&3 != 0 {
 		return
 	}
@@ -86,7 +86,7 @@ func (t *Table) ownerDied(m Memory, addr usermem.Addr, o Owner, kind lockKind) {
 	}
 }
 
-func (t *Table) wakeOneBothScopes(m Memory, addr usermem.Addr) {
+func (t *Manager) wakeOneBothScopes(m Memory, addr usermem.Addr) {
 	if n, _ := t.Wake(m, Word{addr, Shared}, 1, MatchAny); n == 0 {
 		_, _ = t.Wake(m, Word{addr, Private}, 1, MatchAny)
 	}

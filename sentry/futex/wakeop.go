@@ -18,7 +18,7 @@ const (
 //
 // Errors: ENOSYS for an operation or comparison that does not exist; EINVAL;
 // EFAULT.
-func (t *Table) WakeOp(m Memory, first, second Word, n1, n2 int, op uint32) (int, error) {
+func (t *Manager) WakeOp(m Memory, first, second Word, n1, n2 int, op uint32) (int, error) {
 	k1, k2, err := keys(m, first, second)
 	if err != nil {
 		return 0, err
