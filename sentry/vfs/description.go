@@ -1,0 +1,394 @@
+package vfs
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
+)
+
+// Description is an open file description: what descriptors that were dup'ed,
+// inherited or passed over a socket share. It is reference-counted; the last
+// DecRef releases its File and Path.
+//
+// The offset has a lock of its own (offMu), which read, write and lseek hold as
+// Linux's f_pos lock; it is taken before any lock of the File.
+type Description struct {
+	refs  atomic.Int64
+	path  Path
+	file  File
+	flags atomic.Uint32 // linux.OpenFlags without creation flags
+	creds *cred.Creds   // of the opener
+
+	// The abilities of file, found once.
+	reader   Reader
+	writer   Writer
+	appender Appender
+	seeker   Seeker
+	wait     waiter.Waitable
+
+	offMu sync.Mutex
+	off   int64
+
+	// Watchers are told when the description is gone: epoll.
+	watchMu  sync.Mutex
+	watchers map[DescriptionWatcher]struct{}
+
+	owner signalOwner
+}
+
+// DescriptionWatcher is told when a description is released.
+type DescriptionWatcher interface{ DescriptionGone(d *Description) }
+
+// NewDescription makes an open file with one reference. It takes over the
+// reference of p and the File.
+func NewDescription(p Path, f File, flags linux.OpenFlags, creds *cred.Creds) *Description {
+	d := &Description{path: p, file: f, creds: creds}
+	d.refs.Store(1)
+	d.flags.Store(uint32(flags &^ creationFlags))
+	d.reader, _ = f.(Reader)
+	d.writer, _ = f.(Writer)
+	d.appender, _ = f.(Appender)
+	d.seeker, _ = f.(Seeker)
+	d.wait, _ = f.(waiter.Waitable)
+	return d
+}
+
+const creationFlags = linux.O_CREAT | linux.O_EXCL | linux.O_NOCTTY | linux.O_TRUNC | linux.O_CLOEXEC
+
+// IncRef takes a reference.
+func (d *Description) IncRef() { d.refs.Add(1) }
+
+// TryIncRef takes a reference unless the description is gone already.
+func (d *Description) TryIncRef() bool {
+	for {
+		n := d.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if d.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// DecRef gives a reference back and releases the file with the last one.
+func (d *Description) DecRef() {
+	n := d.refs.Add(-1)
+	if n > 0 {
+		return
+	}
+	if n < 0 {
+		panic("vfs: description released twice: " + d.path.debugName())
+	}
+	d.watchMu.Lock()
+	watchers := d.watchers
+	d.watchers = nil
+	d.watchMu.Unlock()
+	for w := range watchers {
+		w.DescriptionGone(d)
+	}
+	d.released()
+	d.file.Release()
+	d.path.DecRef()
+}
+
+// Watch registers w to be told when d is gone; Unwatch takes it back.
+func (d *Description) Watch(w DescriptionWatcher) {
+	d.watchMu.Lock()
+	defer d.watchMu.Unlock()
+	if d.watchers == nil {
+		d.watchers = map[DescriptionWatcher]struct{}{}
+	}
+	d.watchers[w] = struct{}{}
+}
+
+// Unwatch undoes Watch.
+func (d *Description) Unwatch(w DescriptionWatcher) {
+	d.watchMu.Lock()
+	defer d.watchMu.Unlock()
+	delete(d.watchers, w)
+}
+
+// File is the file system's part: type-assert it for abilities of a family.
+func (d *Description) File() File { return d.file }
+
+// Path is where it was opened; borrowed: valid as long as the caller's
+// reference on d.
+func (d *Description) Path() Path { return d.path }
+
+// Inode is the open file's inode.
+func (d *Description) Inode() Inode { return d.path.Dentry.inode }
+
+// Creds are the opener's credentials.
+func (d *Description) Creds() *cred.Creds { return d.creds }
+
+// Flags are the access mode and status flags.
+func (d *Description) Flags() linux.OpenFlags { return linux.OpenFlags(d.flags.Load()) }
+
+// Readable and Writable say what it was opened for. An O_PATH description is
+// neither.
+func (d *Description) Readable() bool {
+	f := d.Flags()
+	return f&linux.O_PATH == 0 && f&linux.O_ACCMODE != linux.O_WRONLY
+}
+
+// Writable says whether writes are allowed.
+func (d *Description) Writable() bool {
+	f := d.Flags()
+	return f&linux.O_PATH == 0 && f&linux.O_ACCMODE != linux.O_RDONLY
+}
+
+// Seekable says whether the file has positions.
+func (d *Description) Seekable() bool { return d.seeker != nil }
+
+// settableFlags are those that F_SETFL changes.
+const settableFlags = linux.O_APPEND | linux.O_ASYNC | linux.O_DIRECT | linux.O_NOATIME | linux.O_NONBLOCK
+
+// SetStatusFlags is fcntl(F_SETFL).
+func (d *Description) SetStatusFlags(c Context, f linux.OpenFlags) error {
+	if fc, ok := d.file.(FlagsChanger); ok {
+		if err := fc.SetFlags(c, f&settableFlags); err != nil {
+			return err
+		}
+	}
+	for {
+		old := d.flags.Load()
+		if d.flags.CompareAndSwap(old, old&^uint32(settableFlags)|uint32(f&settableFlags)) {
+			return nil
+		}
+	}
+}
+
+// Ready, Register and Unregister make a Description a waiter.Waitable. A file
+// that cannot be waited for is always ready for what it was opened for.
+func (d *Description) Ready(want waiter.Events) waiter.Events {
+	if d.wait != nil {
+		return d.wait.Ready(want)
+	}
+	return want & (waiter.Readable | waiter.Writable)
+}
+
+// Register adds e to the file's queue.
+func (d *Description) Register(e *waiter.Entry) {
+	if d.wait != nil {
+		d.wait.Register(e)
+	}
+}
+
+// Unregister takes e out again.
+func (d *Description) Unregister(e *waiter.Entry) {
+	if d.wait != nil {
+		d.wait.Unregister(e)
+	}
+}
+
+// Waitable says whether the file can be waited for (epoll refuses others).
+func (d *Description) Waitable() bool { return d.wait != nil }
+
+// CurrentOffset as offset argument means: use and advance the description's.
+const CurrentOffset = -1
+
+// Read reads at off, or at the current offset. It blocks unless the description
+// or nowait says otherwise. It returns a count and an error, of which at most
+// one is not zero.
+func (d *Description) Read(c Context, dst *usermem.Buffer, off int64, mode IOMode) (int64, error) {
+	if !d.Readable() {
+		return 0, errno.EBADF
+	}
+	if d.reader == nil {
+		return 0, d.cannot(linux.O_RDONLY)
+	}
+	off, done, err := d.begin(off)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	if d.seeker != nil || d.wait == nil {
+		if dst.Len() > math.MaxInt64-off {
+			done(off)
+			return 0, errno.EINVAL
+		}
+		n, err = d.reader.Read(c, dst, off)
+	} else {
+		n, err = d.blocking(c, waiter.Readable|waiter.RdHup, mode, func() (int64, error) {
+			return d.reader.Read(c, dst, off)
+		})
+	}
+	done(off + n)
+	if n > 0 {
+		d.accessed(c)
+		return n, nil
+	}
+	return 0, err
+}
+
+// Write writes at off, or at the current offset, or at the end (O_APPEND). A
+// stream that blocks writes everything before it returns.
+func (d *Description) Write(c Context, src *usermem.Buffer, off int64, mode IOMode) (int64, error) {
+	if !d.Writable() {
+		return 0, errno.EBADF
+	}
+	if d.writer == nil {
+		return 0, d.cannot(linux.O_WRONLY)
+	}
+	off, done, err := d.begin(off)
+	if err != nil {
+		return 0, err
+	}
+	var n, end int64
+	switch {
+	case d.appender != nil && (d.Flags()&linux.O_APPEND != 0 || mode&AtEnd != 0):
+		n, end, err = d.appender.Append(c, src)
+	case d.seeker != nil || d.wait == nil:
+		if src.Len() > math.MaxInt64-off {
+			done(off)
+			return 0, errno.EINVAL
+		}
+		n, err = d.writer.Write(c, src, off)
+		end = off + n
+	default:
+		n, err = d.writeStream(c, src, mode)
+	}
+	if n > 0 {
+		done(end)
+		d.modified(c)
+		return n, nil
+	}
+	done(off)
+	return 0, err
+}
+
+// writeStream writes all of src, waiting in between.
+func (d *Description) writeStream(c Context, src *usermem.Buffer, mode IOMode) (int64, error) {
+	var total int64
+	for {
+		n, err := d.blocking(c, waiter.Writable, mode, func() (int64, error) {
+			return d.writer.Write(c, src, 0)
+		})
+		total += n
+		if err != nil || src.Len() == 0 || n == 0 {
+			return total, err
+		}
+		if mode&NoWait != 0 || d.Flags()&linux.O_NONBLOCK != 0 {
+			return total, nil
+		}
+	}
+}
+
+// IOMode modifies one read or write.
+type IOMode uint8
+
+// The modes.
+const (
+	Wait   IOMode = 0
+	NoWait IOMode = 1 << iota // RWF_NOWAIT, MSG_DONTWAIT
+	AtEnd                     // RWF_APPEND
+)
+
+// blocking runs op until it does not return EAGAIN, unless the description is
+// non-blocking.
+func (d *Description) blocking(c Context, want waiter.Events, mode IOMode, op func() (int64, error)) (int64, error) {
+	n, err := op()
+	if err != errno.EAGAIN || n > 0 || mode&NoWait != 0 || d.Flags()&linux.O_NONBLOCK != 0 {
+		return n, err
+	}
+	err = waiter.Until(c, d.wait, want, waiter.Never, func() error {
+		n, err = op()
+		if n > 0 {
+			return nil
+		}
+		return err
+	})
+	return n, err
+}
+
+// begin resolves the offset of an operation and locks the current one; done
+// stores the new offset.
+func (d *Description) begin(off int64) (int64, func(end int64), error) {
+	if off != CurrentOffset {
+		if off < 0 {
+			return 0, nil, errno.EINVAL
+		}
+		if d.seeker == nil {
+			return 0, nil, errno.ESPIPE
+		}
+		return off, func(int64) {}, nil
+	}
+	if d.seeker == nil {
+		return 0, func(int64) {}, nil
+	}
+	d.offMu.Lock()
+	return d.off, func(end int64) {
+		d.off = end
+		d.offMu.Unlock()
+	}, nil
+}
+
+// cannot is the error of a read or write that the file does not have.
+func (d *Description) cannot(linux.OpenFlags) error {
+	if d.Inode().Attr().Mode.IsDir() {
+		return errno.EISDIR
+	}
+	return errno.EINVAL
+}
+
+// Seek is lseek.
+func (d *Description) Seek(c Context, offset int64, whence int) (int64, error) {
+	if d.Flags()&linux.O_PATH != 0 {
+		return 0, errno.EBADF
+	}
+	if d.seeker == nil {
+		return 0, errno.ESPIPE
+	}
+	d.offMu.Lock()
+	defer d.offMu.Unlock()
+	n, err := d.seeker.Seek(c, d.off, offset, whence)
+	if err != nil {
+		return 0, err
+	}
+	d.off = n
+	return n, nil
+}
+
+// Offset is the current position, for /proc/PID/fdinfo.
+func (d *Description) Offset() int64 {
+	d.offMu.Lock()
+	defer d.offMu.Unlock()
+	return d.off
+}
+
+// SeekSize is Seek for a file of the given size, without holes: what most
+// Files call.
+func SeekSize(pos, offset int64, whence int, size int64) (int64, error) {
+	var n int64
+	switch whence {
+	case linux.SEEK_SET:
+		n = offset
+	case linux.SEEK_CUR:
+		n = pos + offset
+	case linux.SEEK_END:
+		n = size + offset
+	case linux.SEEK_DATA:
+		if offset < 0 || offset >= size {
+			return 0, errno.ENXIO
+		}
+		return offset, nil
+	case linux.SEEK_HOLE:
+		if offset < 0 || offset >= size {
+			return 0, errno.ENXIO
+		}
+		return size, nil
+	default:
+		return 0, errno.EINVAL
+	}
+	if n < 0 {
+		return 0, errno.EINVAL
+	}
+	return n, nil
+}
