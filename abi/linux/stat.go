@@ -197,3 +197,15 @@ func MajorMinor(dev uint64) (major, minor uint32) {
 func DecodeDev(dev uint32) (major, minor uint32) {
 	return dev >> 8 & 0xfff, dev&0xff | dev>>12&0xfff00
 }
+
+// Dev is a device number as stat(2) reports it in 64 bits.
+type Dev uint64
+
+// NewDev packs a device number.
+func NewDev(major, minor uint32) Dev { return Dev(MakeDev(major, minor)) }
+
+// Major is the major number.
+func (d Dev) Major() uint32 { major, _ := MajorMinor(uint64(d)); return major }
+
+// Minor is the minor number.
+func (d Dev) Minor() uint32 { _, minor := MajorMinor(uint64(d)); return minor }

@@ -392,3 +392,87 @@ func SeekSize(pos, offset int64, whence int, size int64) (int64, error) {
 	}
 	return n, nil
 }
+
+// signalOwner is who gets SIGIO (F_SETOWN, F_SETSIG), kept for the kernel, which
+// knows what it means.
+type signalOwner struct {
+	mu    sync.Mutex
+	value any
+	sig   linux.Signal
+}
+
+// SetOwner records who gets signals for the file; Owner returns it. The value
+// is the kernel's.
+func (d *Description) SetOwner(v any) {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	d.owner.value = v
+}
+
+// Owner is what SetOwner recorded, nil if nothing.
+func (d *Description) Owner() any {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	return d.owner.value
+}
+
+// SetSignal and Signal are F_SETSIG and F_GETSIG.
+func (d *Description) SetSignal(s linux.Signal) {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	d.owner.sig = s
+}
+
+// Signal is the signal that F_SETSIG set, 0 for SIGIO.
+func (d *Description) Signal() linux.Signal {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	return d.owner.sig
+}
+
+// accessed and modified report a successful read and write.
+func (d *Description) accessed(Context) { d.path.Dentry.notify(linux.IN_ACCESS) }
+func (d *Description) modified(Context) { d.path.Dentry.notify(linux.IN_MODIFY) }
+
+// released undoes what opening did to the inode.
+func (d *Description) released() {
+	if d.Flags()&linux.O_PATH != 0 {
+		return
+	}
+	releaseFileLocks(d)
+	if d.Writable() {
+		if d.countsAsWriter() {
+			d.Inode().Node().EndWrite()
+		}
+		d.path.Dentry.notify(linux.IN_CLOSE_WRITE)
+		return
+	}
+	d.path.Dentry.notify(linux.IN_CLOSE_NOWRITE)
+}
+
+// countsAsWriter says whether BeginWrite was called for d: for regular files.
+func (d *Description) countsAsWriter() bool {
+	return d.path.Dentry.fileType() == linux.S_IFREG && !d.path.Dentry.has(dAnon)
+}
+
+// MapFD is what a mapping of the file maps; ENODEV if it cannot be mapped.
+func (d *Description) MapFD(c Context, a MapAccess) (int, error) {
+	m, ok := d.file.(Mapper)
+	if !ok {
+		return -1, errno.ENODEV
+	}
+	return m.MapFD(c, a)
+}
+
+// MapName is what /proc/PID/maps shows, relative to the real root: who has
+// another root asks PathString.
+func (d *Description) MapName() string { return d.path.String() }
+
+// MapID is the device and inode number in /proc/PID/maps.
+func (d *Description) MapID() (linux.Dev, uint64) {
+	s, err := d.Inode().Stat(nil, linux.STATX_INO)
+	if err != nil {
+		return 0, 0
+	}
+	return linux.NewDev(s.DevMajor, s.DevMinor), s.Ino
+}
