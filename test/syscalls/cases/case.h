@@ -432,7 +432,8 @@ int main(int argc, char **argv)
 		case_name = argv[2];
 		snprintf(case_self, sizeof case_self, "%s", argv[0]);
 		for (const struct case_helper *h = __start_case_helpers; h < __stop_case_helpers; h++)
-			if (!strcmp(h->name, argv[2]))
+			// A script hands over its path, so a folder may stand before.
+			if (!strcmp(h->name, strrchr(argv[2], '/') ? strrchr(argv[2], '/') + 1 : argv[2]))
 				return h->run(argc - 3, argv + 3);
 		return 126;
 	}
