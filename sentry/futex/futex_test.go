@@ -3,6 +3,7 @@ package futex
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -241,10 +242,12 @@ func TestWaitAny(t *testing.T) {
 	queued(t, tab, 0)
 }
 
+var dead atomic.Uint32
+
 func owner(tid uint32, alive ...uint32) Owner {
 	return Owner{Task: tid, TID: tid, Find: func(id uint32) any {
 		for _, a := range alive {
-			if a == id {
+			if a == id && dead.Load() != id {
 				return id
 			}
 		}
@@ -274,9 +277,10 @@ func TestPILock(t *testing.T) {
 	expect(t, "unlock", tab.UnlockPI(m, w, one), nil)
 	expect(t, "two has it", <-got, nil)
 	expect(t, "handed over", m.get(0x1000), uint32(2|bitWaiters))
+	dead.Store(2)
 	tab.OwnerExited(uint32(2))
 	expect(t, "three has it", <-got, nil)
-	expect(t, "died", m.get(0x1000), uint32(3|bitOwnerDied))
+	expect(t, "died", m.get(0x1000)&^bitWaiters, uint32(3|bitOwnerDied))
 	expect(t, "last", tab.UnlockPI(m, w, three), nil)
 	expect(t, "empty", m.get(0x1000), uint32(0))
 	expect(t, "count", tab.piWaiters.Load(), int64(0))

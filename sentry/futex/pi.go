@@ -28,11 +28,13 @@ type Owner struct {
 
 // piWait is the state of a waiter for a lock, guarded by its bucket.
 type piWait struct {
-	mem   Memory
-	addr  usermem.Addr
 	tid   uint32 // of the waiter
 	task  any    // of the waiter
 	owner any
+
+	// orphaned is set when the owner exits: the waiter is woken without the
+	// lock and takes it over itself, since only it may write its memory.
+	orphaned bool
 }
 
 // NoWait says whether LockPI may sleep.
@@ -53,14 +55,19 @@ func (t *Manager) LockPI(s waiter.Sleeper, m Memory, w Word, o Owner, d waiter.D
 	if err != nil {
 		return err
 	}
-	e := entry{key: k, bitset: MatchAny, pi: &piWait{mem: m, addr: w.Addr, tid: o.TID, task: o.Task}}
+	e := entry{key: k, bitset: MatchAny, pi: &piWait{tid: o.TID, task: o.Task}}
 	e.wake.Waker = s.Waker()
-	taken, err := t.lockOrEnqueue(m, w.Addr, o, &e, nw)
-	if taken || err != nil {
-		return err
+	for {
+		taken, err := t.lockOrEnqueue(m, w.Addr, o, &e, nw)
+		if taken || err != nil {
+			return err
+		}
+		err = e.sleep(s, d)
+		t.piWaiters.Add(-1)
+		if err != nil || !e.pi.orphaned {
+			return err
+		}
 	}
-	defer t.piWaiters.Add(-1)
-	return e.sleep(s, d)
 }
 
 // lockOrEnqueue takes the lock, or queues e and marks the word so that the owner
@@ -84,9 +91,15 @@ func (t *Manager) lockOrEnqueue(m Memory, addr usermem.Addr, o Owner, e *entry, 
 		case nw == TryOnly:
 			return false, errno.EAGAIN
 		default:
-			if e.pi.owner = o.Find(owner); e.pi.owner == nil {
+			e.pi.owner = o.Find(owner)
+			if e.pi.owner != nil {
+				break
+			}
+			if !e.pi.orphaned {
 				return false, errno.ESRCH
 			}
+			next = word&bitWaiters | bitOwnerDied | o.TID
+			owner = nobody
 		}
 		var found uint32
 		found, err = m.CompareAndSwapWord(addr, word, next)
@@ -95,6 +108,7 @@ func (t *Manager) lockOrEnqueue(m Memory, addr usermem.Addr, o Owner, e *entry, 
 				b.setOwnerLocked(b.head, e.key, o.Task)
 				return true, nil
 			}
+			e.pi.orphaned = false
 			t.piWaiters.Add(1)
 			b.addLocked(e)
 			return false, nil
@@ -174,9 +188,9 @@ func (b *bucket) setOwnerLocked(e *entry, k Key, owner any) {
 	}
 }
 
-// OwnerExited hands the PI locks that task had, and others wait for, to their
-// oldest waiters, marked with OWNER_DIED. It costs one load if nobody waits for
-// any PI lock.
+// OwnerExited passes on the PI locks that task had: their waiters wake, and the
+// first takes the lock, marked with OWNER_DIED. Task must not be found by TID
+// any more. It costs one load if nobody waits for any PI lock.
 func (t *Manager) OwnerExited(task any) {
 	if t.piWaiters.Load() == 0 {
 		return
@@ -190,17 +204,11 @@ func (b *bucket) ownerExited(task any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for e := b.head; e != nil; {
-		if e.pi == nil || e.pi.owner != task {
-			e = e.next
-			continue
+		next := e.next
+		if e.pi != nil && e.pi.owner == task {
+			e.pi.orphaned = true
+			b.wakeLocked(e)
 		}
-		next := b.handedOverLocked(e) | bitOwnerDied
-		if word, err := e.pi.mem.LoadWord(e.pi.addr); err == nil {
-			// A guest that changes the word at the same time gets what
-			// it deserves: a lock in a state of its making.
-			_, _ = e.pi.mem.CompareAndSwapWord(e.pi.addr, word, next)
-		}
-		b.inheritLocked(e)
-		e = b.head
+		e = next
 	}
 }
