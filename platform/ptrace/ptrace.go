@@ -1,0 +1,192 @@
+// Package ptrace is the platform that works on any Linux host: guest code runs
+// in host processes (stubs) that the Sentry traces with PTRACE_SYSEMU.
+//
+// An address space is a stub; its memory is that process's own. A guest thread
+// is a thread of the stub and is traced by the host thread of the goroutine
+// that owns it, which therefore stays locked to it. Mapping operations, fork
+// and clone are made by the calling guest thread itself, which stands at its
+// system call: the Sentry sets its registers so that it runs one of a few
+// routines in a page of the stub that the guest cannot change, and puts the
+// guest's registers back at the next Switch.
+//
+// Main types: Platform, which keeps the template, the process from which empty
+// stubs are forked; space, a stub; thread; tracee, what a thread and the
+// template have in common.
+//
+// The guest cannot make a host call: every system call stops at the tracer,
+// and a seccomp filter allows the stub nothing but StubCalls. What a stub says
+// about itself is believed only where the guest cannot forge it: registers
+// after a routine, never memory.
+//
+// It needs: fork, ptrace of its own children (so ptrace_scope at most 1),
+// process_vm_readv, Linux 5.9. No capability, no file system, no /proc. New
+// must be called with the credentials that the Sentry keeps, because a process
+// with fewer rights than a stub may not trace it, and before the Sentry's own
+// seccomp filter is installed, because stubs would inherit it.
+//
+// Locks: space.mu, then Platform.fdMu. Both are held over host calls that do
+// not wait for the guest.
+package ptrace
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/host"
+	"github.com/bulkhead-sandbox/bulkhead/platform"
+)
+
+// Platform implements platform.Platform.
+type Platform struct {
+	layout  platform.Layout
+	freshFP []byte // the floating point state of a new process
+
+	// requests go to the goroutine that traces the template; each asks for
+	// one stub, whose pid or error comes back.
+	requests chan chan spawned
+	quit     chan struct{} // closed to end that goroutine
+	finished chan struct{} // closed by it
+
+	// fdMu serialises the way of descriptors into stubs, which all have the
+	// same socket. sender is our end of it; receiver is the stubs', kept to
+	// take back what a stub did not take.
+	fdMu             sync.Mutex
+	sender, receiver int
+
+	mu     sync.Mutex
+	spaces map[*space]bool
+	closed bool
+}
+
+type spawned struct {
+	pid int
+	err error
+}
+
+// New makes the platform.
+func New() (*Platform, error) {
+	p := &Platform{
+		requests: make(chan chan spawned),
+		quit:     make(chan struct{}),
+		finished: make(chan struct{}),
+		spaces:   map[*space]bool{},
+	}
+	if err := host.QuietChildStops(); err != nil {
+		return nil, fmt.Errorf("ptrace: change SIGCHLD: %w", err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("ptrace: make a socket pair: %w", err)
+	}
+	p.sender, p.receiver = pair[0], pair[1]
+	started := make(chan error)
+	go p.runTemplate(started)
+	if err := <-started; err != nil {
+		unix.Close(p.sender)
+		unix.Close(p.receiver)
+		return nil, fmt.Errorf("ptrace: make the first stub: %w", err)
+	}
+	if err := p.check(); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("ptrace: try a stub: %w", err)
+	}
+	return p, nil
+}
+
+// check makes sure that stubs can be traced and read, which the host's
+// settings may forbid, and notes what a new process's registers hold.
+func (p *Platform) check() error {
+	as, t, err := p.NewAddressSpace()
+	if err != nil {
+		return err
+	}
+	defer as.Close()
+	defer t.Close()
+	th := t.(*thread)
+	if err := th.own(); err != nil {
+		return fmt.Errorf("trace it (is kernel.yama.ptrace_scope above 1?): %w", err)
+	}
+	state, err := th.FPState()
+	if err != nil {
+		return fmt.Errorf("read its floating point state: %w", err)
+	}
+	p.freshFP = freshState(state)
+	var b [1]byte
+	if _, err := host.ReadProcess(th.as.pid, b[:], stubCode); err != nil {
+		return fmt.Errorf("read its memory: %w", err)
+	}
+	return nil
+}
+
+// Name implements platform.Platform.
+func (p *Platform) Name() string { return "ptrace" }
+
+// Layout implements platform.Platform.
+func (p *Platform) Layout() platform.Layout { return p.layout }
+
+// NewAddressSpace implements platform.Platform.
+func (p *Platform) NewAddressSpace() (platform.AddressSpace, platform.Thread, error) {
+	answer := make(chan spawned, 1)
+	select {
+	case p.requests <- answer:
+	case <-p.finished:
+		return nil, nil, errno.ESRCH
+	}
+	s := <-answer
+	if s.err != nil {
+		return nil, nil, s.err
+	}
+	as := p.newSpace(s.pid)
+	return as, as.newThread(s.pid), nil
+}
+
+// Close implements platform.Platform.
+func (p *Platform) Close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	var all []*space
+	for as := range p.spaces {
+		all = append(all, as)
+	}
+	p.mu.Unlock()
+	for _, as := range all {
+		as.Close()
+	}
+	close(p.quit)
+	<-p.finished
+	unix.Close(p.sender)
+	unix.Close(p.receiver)
+}
+
+// runTemplate makes the template and serves requests for stubs. The thread it
+// is locked to is the parent of all stubs, and they ask to be killed when it
+// ends, so it must live as long as the platform.
+func (p *Platform) runTemplate(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.finished)
+	template, err := p.makeTemplate()
+	started <- err
+	if err != nil {
+		return
+	}
+	for {
+		select {
+		case answer := <-p.requests:
+			pid, err := template.clone(cloneProcess)
+			answer <- spawned{pid, err}
+		case <-p.quit:
+			host.Kill(template.tid, unix.SIGKILL)
+			template.lost(errno.ESRCH)
+			return
+		}
+	}
+}

@@ -1,0 +1,400 @@
+package ptrace
+
+import (
+	"encoding/binary"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/host"
+	"github.com/bulkhead-sandbox/bulkhead/platform"
+)
+
+// kick is the signal that stops a running stub thread. The host ignores it in
+// a thread that nobody traces.
+const kick = unix.SIGURG
+
+// thread implements platform.Thread.
+type thread struct {
+	tracee
+	as     *space
+	leader bool // the first thread of its host process
+	owned  bool // by the calling goroutine, which traces it
+	closed bool // set by the owner
+
+	// Interrupt sets wanted and then looks at running; Switch sets running
+	// and then looks at wanted. One of them sees the other.
+	wanted, running atomic.Bool
+
+	// gone keeps Interrupt away from a tid that is no longer ours.
+	mu   sync.Mutex
+	gone bool
+
+	fp []byte
+}
+
+// own makes the calling goroutine the thread's owner. ESRCH: it has ended.
+func (t *thread) own() error {
+	if t.dead || t.closed {
+		return errno.ESRCH
+	}
+	if t.owned {
+		return nil
+	}
+	runtime.LockOSThread()
+	t.owned = true
+	if err := t.seize(); err != nil {
+		// Not traced: whoever kills the process ends it.
+		t.dead = true
+		return err
+	}
+	return nil
+}
+
+// Switch implements platform.Thread.
+func (t *thread) Switch(regs *platform.Registers) platform.Event {
+	if t.own() != nil || t.as.dead.Load() {
+		return t.killed()
+	}
+	for {
+		if ev, ok := t.resume(regs); !ok {
+			return ev
+		}
+		status, err := t.wait()
+		t.running.Store(false)
+		if err != nil {
+			return t.killed()
+		}
+		if err := host.PtraceGetRegs(t.tid, userRegs(&t.regs)); err != nil {
+			t.lost(err)
+			return t.killed()
+		}
+		t.stale = false
+		*regs = t.regs
+		if ev, ok := t.event(status, regs); ok {
+			return ev
+		}
+	}
+}
+
+// resume lets the guest run with *regs. If it cannot, it returns the event
+// that says why.
+func (t *thread) resume(regs *platform.Registers) (platform.Event, bool) {
+	if ev, ok := t.load(regs); !ok {
+		return ev, false
+	}
+	t.running.Store(true)
+	if t.wanted.Load() && t.wanted.CompareAndSwap(true, false) {
+		t.running.Store(false)
+		return platform.Event{Kind: platform.Interrupted}, false
+	}
+	if err := host.PtraceSysemu(t.tid); err != nil {
+		t.running.Store(false)
+		t.lost(err)
+		return t.killed(), false
+	}
+	return platform.Event{}, true
+}
+
+// load gives the host the registers, if it does not have them.
+func (t *thread) load(regs *platform.Registers) (platform.Event, bool) {
+	want := *regs
+	// The host restarts a system call of its own making when it sees one
+	// that failed with certain numbers; there is none here.
+	want.OrigRax = noSyscall
+	// The kernel may have read these from a signal frame. Other selectors
+	// than the host's are never right in a 64-bit process.
+	if want.Cs != userCS32 {
+		want.Cs = userCS
+	}
+	want.Ss = userSS
+	if !t.stale && onlyResultDiffers(&want, &t.regs) {
+		if err := host.PtracePokeUser(t.tid, regRax, want.Rax); err != nil {
+			t.lost(err)
+			return t.killed(), false
+		}
+		return platform.Event{}, true
+	}
+	switch err := host.PtraceSetRegs(t.tid, userRegs(&want)); err {
+	case nil:
+		return platform.Event{}, true
+	case errno.EIO:
+		// A segment register or base that no processor accepts.
+		t.stale = true
+		return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}, false
+	default:
+		t.lost(err)
+		return t.killed(), false
+	}
+}
+
+// regRax is the place of rax in struct user_regs_struct.
+const regRax = 10
+
+// onlyResultDiffers says that loading want needs no more than setting rax in a
+// thread that has have. The host takes some results for a request to restart;
+// with those it must also learn that there is no system call.
+func onlyResultDiffers(want, have *platform.Registers) bool {
+	if want.Rax >= ^uint64(530) && want.Rax < ^uint64(500) {
+		return false
+	}
+	same := *have
+	same.Rax, same.OrigRax = want.Rax, want.OrigRax
+	return same == *want
+}
+
+// event says what a stop means, or that it means nothing to the guest.
+func (t *thread) event(status unix.WaitStatus, regs *platform.Registers) (platform.Event, bool) {
+	signal := status.StopSignal()
+	if signal == syscallStop {
+		return t.syscallEvent(regs), true
+	}
+	regs.OrigRax = noSyscall
+	if int(status)>>16 != 0 {
+		return platform.Event{}, false
+	}
+	if signal == kick {
+		if t.wanted.CompareAndSwap(true, false) {
+			return platform.Event{Kind: platform.Interrupted}, true
+		}
+		return platform.Event{}, false
+	}
+	var info host.SigInfo
+	if err := host.PtraceGetSigInfo(t.tid, &info); err != nil {
+		t.lost(err)
+		return t.killed(), true
+	}
+	if info.Code <= 0 {
+		return platform.Event{}, false // sent by a process of the host
+	}
+	switch signal {
+	case unix.SIGSYS:
+		// A call through the vsyscall page; the host has done the return.
+		regs.OrigRax = uint64(info.Syscall)
+		return platform.Event{Kind: platform.Syscall}, true
+	case unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGTRAP:
+		return faultEvent(linux.Signal(signal), &info), true
+	}
+	return platform.Event{}, false
+}
+
+const auditArchX8664 = 0xc000003e
+
+// syscallEvent tells a 64-bit system call, which leaves its return address in
+// rcx and the flags in r11, from the 32-bit entries, which a Linux without
+// 32-bit emulation does not have.
+func (t *thread) syscallEvent(regs *platform.Registers) platform.Event {
+	if regs.Cs == userCS && regs.Rcx == regs.Rip && regs.R11 == regs.Eflags {
+		return platform.Event{Kind: platform.Syscall}
+	}
+	arch, err := host.PtraceSyscallArch(t.tid)
+	if err != nil {
+		t.lost(err)
+		return t.killed()
+	}
+	if arch == auditArchX8664 && regs.Cs == userCS {
+		return platform.Event{Kind: platform.Syscall}
+	}
+	regs.Rip -= 2 // the length of int $0x80
+	regs.Rax = regs.OrigRax
+	regs.OrigRax = noSyscall
+	return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}
+}
+
+// Numbers of exceptions, and si_code of faults that have no address.
+const (
+	trapDivide            = 0
+	trapDebug             = 1
+	trapBreakpoint        = 3
+	trapInvalidOpcode     = 6
+	trapStack             = 12
+	trapGeneralProtection = 13
+	trapPage              = 14
+	trapX87               = 16
+	trapAlignment         = 17
+	trapSIMD              = 19
+
+	siKernel = 0x80
+)
+
+// faultEvent derives from the signal what the host does not tell a tracer: the
+// exception. The error code of a page fault lacks whether it was a write.
+func faultEvent(signal linux.Signal, info *host.SigInfo) platform.Event {
+	const (
+		segvAccErr, segvPkuErr  = 2, 4
+		busAdrAln               = 1
+		trapTrace               = 2
+		fpeIntDiv, fpeIntOvf    = 1, 2
+		pfPresent, pfUser, pfPK = 1, 4, 32
+	)
+	ev := platform.Event{Kind: platform.Fault, Signal: signal, Code: info.Code, Addr: uintptr(info.Addr)}
+	switch signal {
+	case linux.SIGSEGV, linux.SIGBUS:
+		ev.TrapNo, ev.ErrCode = trapPage, pfUser
+		switch {
+		case info.Code == siKernel:
+			ev.TrapNo, ev.ErrCode, ev.Addr = trapGeneralProtection, 0, 0
+		case signal == linux.SIGBUS && info.Code == busAdrAln:
+			ev.TrapNo, ev.ErrCode = trapAlignment, 0
+		case signal == linux.SIGSEGV && info.Code == segvAccErr:
+			ev.ErrCode |= pfPresent
+		case signal == linux.SIGSEGV && info.Code == segvPkuErr:
+			ev.ErrCode |= pfPresent | pfPK
+		}
+	case linux.SIGILL:
+		ev.TrapNo = trapInvalidOpcode
+	case linux.SIGTRAP:
+		ev.TrapNo = trapBreakpoint
+		if info.Code == trapTrace {
+			ev.TrapNo = trapDebug
+		}
+	case linux.SIGFPE:
+		ev.TrapNo = trapSIMD
+		if info.Code == fpeIntDiv || info.Code == fpeIntOvf {
+			ev.TrapNo = trapDivide
+		}
+	}
+	return ev
+}
+
+// killed notes that the address space is gone.
+func (t *thread) killed() platform.Event {
+	t.as.dead.Store(true)
+	t.as.kill()
+	return platform.Event{Kind: platform.Killed}
+}
+
+// Interrupt implements platform.Thread.
+func (t *thread) Interrupt() {
+	if t.wanted.Swap(true) {
+		return
+	}
+	if !t.running.Load() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.gone {
+		// It fails only when the thread has ended; then Switch returns.
+		host.Tgkill(t.as.pid, t.tid, kick)
+	}
+}
+
+// maxState bounds the size of the XSAVE area: AVX-512 and AMX fit in 12 KiB.
+const maxState = 16384
+
+// FPState implements platform.Thread.
+func (t *thread) FPState() ([]byte, error) {
+	if err := t.own(); err != nil {
+		return nil, err
+	}
+	if t.fp == nil {
+		t.fp = make([]byte, maxState)
+	}
+	n, err := host.PtraceGetRegSet(t.tid, host.RegSetXState, t.fp[:cap(t.fp)])
+	if err != nil {
+		return nil, t.lost(err)
+	}
+	return t.fp[:n], nil
+}
+
+// legacyState is the size of the area that FXSAVE fills; in it xstate_bv, which
+// says what components follow, is the first word of the header behind it.
+const legacyState = 512
+
+// SetFPState implements platform.Thread.
+func (t *thread) SetFPState(state []byte) error {
+	if err := t.own(); err != nil {
+		return err
+	}
+	if len(state) == 0 {
+		state = t.as.p.freshFP
+	}
+	if len(state) < legacyState {
+		return errno.EINVAL
+	}
+	set := host.RegSetXState
+	switch size := len(t.as.p.freshFP); {
+	case len(state) < legacyState+64:
+		set, state = host.RegSetFP, state[:legacyState]
+	case len(state) > size:
+		state = state[:size]
+	case len(state) < size:
+		state = append(append(make([]byte, 0, size), state...), make([]byte, size-len(state))...)
+	}
+	if err := host.PtraceSetRegSet(t.tid, set, state); err != nil {
+		if err = t.lost(err); err != errno.ESRCH {
+			err = errno.EINVAL
+		}
+		return err
+	}
+	return nil
+}
+
+// freshState makes the state of a new process out of any: all components but
+// the protection keys, which Linux sets, in their initial state.
+func freshState(any []byte) []byte {
+	fresh := append([]byte(nil), any...)
+	clear(fresh[:legacyState])
+	binary.LittleEndian.PutUint16(fresh, 0x37f)       // the x87 control word
+	binary.LittleEndian.PutUint32(fresh[24:], 0x1f80) // MXCSR
+	if len(fresh) >= legacyState+64 {
+		const x87, sse, keys = 1, 2, 1 << 9
+		bv := binary.LittleEndian.Uint64(fresh[legacyState:])
+		binary.LittleEndian.PutUint64(fresh[legacyState:], bv&keys|x87|sse)
+	}
+	return fresh
+}
+
+// Close implements platform.Thread.
+func (t *thread) Close() {
+	if t.closed {
+		return
+	}
+	t.mu.Lock()
+	t.gone = true
+	t.mu.Unlock()
+	if t.leader {
+		t.park()
+	} else {
+		t.exit()
+	}
+	if t.owned {
+		runtime.UnlockOSThread()
+	}
+	t.closed = true
+	t.as.threadClosed()
+}
+
+// park lets the first thread of a process wait for the end of the others,
+// because the host finds the memory of a process only through it.
+func (t *thread) park() {
+	if !t.owned || t.dead {
+		return
+	}
+	regs := platform.Registers{Rip: entry(doPark), Cs: userCS, Ss: userSS, Eflags: cleanEflags, OrigRax: noSyscall}
+	if host.PtraceSetRegs(t.tid, userRegs(&regs)) == nil {
+		// A failure means that it was killed; the space reaps it.
+		host.PtraceDetach(t.tid)
+	}
+}
+
+// exit ends a thread and reaps it.
+func (t *thread) exit() {
+	if t.own() != nil {
+		return
+	}
+	regs := platform.Registers{Rip: entry(doExit), Cs: userCS, Ss: userSS, Eflags: cleanEflags, OrigRax: noSyscall}
+	if err := host.PtraceSetRegs(t.tid, userRegs(&regs)); err == nil {
+		host.PtraceCont(t.tid)
+	}
+	for !t.dead {
+		if _, err := t.wait(); err == nil {
+			host.PtraceCont(t.tid)
+		}
+	}
+}
