@@ -28,6 +28,7 @@ type Time struct {
 type Attr struct {
 	Dev                  uint64 // major<<32 | minor
 	Ino                  uint64
+	Mount                uint64 // the host's mount, which part of a tree may have for itself
 	Mode                 uint32 // type and permissions
 	Nlink                uint32
 	UID, GID             uint32
@@ -49,6 +50,7 @@ var errAttr = errors.New("attributes that no file has")
 func (a *Attr) Code(c *wire.Coder) {
 	c.U64(&a.Dev)
 	c.U64(&a.Ino)
+	c.U64(&a.Mount)
 	c.U32(&a.Mode)
 	c.U32(&a.Nlink)
 	c.U32(&a.UID)

@@ -64,7 +64,7 @@ const (
 	headLen      = 8
 	minEntry     = 4 + 8 + 1 + 1
 	minStep      = 8 + attrLen
-	attrLen      = 108
+	attrLen      = 116
 	xattrNameMax = 255
 )
 

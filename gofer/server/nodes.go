@@ -55,7 +55,7 @@ func (t *nodeTable) add(fd int) (proto.Step, error) {
 		return proto.Step{}, err
 	}
 	step := proto.Step{Attr: attrOf(&st)}
-	key := nodeKey{step.Attr.Dev, step.Attr.Ino, st.Mnt_id}
+	key := nodeKey{step.Attr.Dev, step.Attr.Ino, step.Attr.Mount}
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,7 +166,7 @@ func statFD(fd int, st *unix.Statx_t) error {
 
 func attrOf(st *unix.Statx_t) proto.Attr {
 	return proto.Attr{
-		Dev: uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), Ino: st.Ino,
+		Dev: uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), Ino: st.Ino, Mount: st.Mnt_id,
 		Mode: uint32(st.Mode), Nlink: st.Nlink, UID: st.Uid, GID: st.Gid,
 		RdevMajor: st.Rdev_major, RdevMinor: st.Rdev_minor,
 		Size: st.Size, Blocks: st.Blocks, BlockSize: st.Blksize,
