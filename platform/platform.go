@@ -76,7 +76,8 @@ type AddressSpace interface {
 	Protect(by Thread, addr, length uintptr, prot linux.Prot) error
 
 	// Move moves (and resizes) pages as mremap with MREMAP_FIXED does; with
-	// MREMAP_DONTUNMAP in flags the old range stays, empty.
+	// MREMAP_DONTUNMAP in flags the old range stays, empty. With new equal to
+	// old it resizes in place, or fails with ENOMEM; what lies behind is free.
 	Move(by Thread, old, oldLength, new, newLength uintptr, flags int) error
 
 	// Advise is madvise; advice that discards data acts on the pages.

@@ -163,6 +163,9 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 	if err := checkRange(new, newLength); err != nil {
 		return err
 	}
+	if old == new {
+		return as.resize(old, oldLength, newLength)
+	}
 	if old < new+newLength && new < old+oldLength {
 		return errno.EINVAL
 	}
@@ -201,6 +204,27 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 	if flags&linux.MREMAP_DONTUNMAP != 0 {
 		as.insertLocked(left)
 	}
+	return nil
+}
+
+// resize grows or shrinks a mapping where it is.
+func (as *space) resize(start, oldLength, newLength uintptr) error {
+	as.p.mu.Lock()
+	defer as.p.mu.Unlock()
+	if newLength <= oldLength {
+		as.removeLocked(start+newLength, start+oldLength)
+		return nil
+	}
+	for i := range as.vmas {
+		if v := &as.vmas[i]; v.start < start+newLength && v.end > start+oldLength {
+			return errno.ENOMEM
+		}
+	}
+	v := as.findLocked(start)
+	if v == nil || v.end != start+oldLength {
+		return errno.EFAULT
+	}
+	v.end = start + newLength
 	return nil
 }
 
