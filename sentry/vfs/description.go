@@ -343,17 +343,145 @@ func (d *Description) Seek(c Context, offset int64, whence int) (int64, error) {
 	if d.Flags()&linux.O_PATH != 0 {
 		return 0, errno.EBADF
 	}
-	if d.seeker == nil {
-		return 0, errno.ESPIPE
-	}
 	d.offMu.Lock()
 	defer d.offMu.Unlock()
+	if d.seeker == nil {
+		if d.path.Dentry.isDir() {
+			return d.seekDir(offset, whence)
+		}
+		return 0, errno.ESPIPE
+	}
 	n, err := d.seeker.Seek(c, d.off, offset, whence)
 	if err != nil {
 		return 0, err
 	}
 	d.off = n
 	return n, nil
+}
+
+// ReadDir emits the entries of a directory from the current position on, "."
+// and ".." first, until emit returns false.
+//
+// Errors: ENOTDIR, ENOENT if the directory has been removed.
+func (d *Description) ReadDir(c Context, emit func(Dirent) bool) error {
+	dir, ok := d.file.(DirReader)
+	if !ok || d.Flags()&linux.O_PATH != 0 {
+		if d.Flags()&linux.O_PATH != 0 {
+			return errno.EBADF
+		}
+		return errno.ENOTDIR
+	}
+	d.offMu.Lock()
+	defer d.offMu.Unlock()
+	if d.path.Dentry.has(dDeadDir) {
+		return errno.ENOENT
+	}
+	send := func(e Dirent) bool {
+		if !emit(e) {
+			return false
+		}
+		d.off = e.Next
+		return true
+	}
+	for d.off < 2 {
+		if !send(d.dotEntry(c, d.off)) {
+			return nil
+		}
+	}
+	err := dir.ReadDir(c, d.off, send)
+	d.accessed(c)
+	return err
+}
+
+// dotEntry is "." at position 0 and ".." at position 1.
+func (d *Description) dotEntry(c Context, pos int64) Dirent {
+	self := d.path.Dentry
+	if pos == 0 {
+		return Dirent{Name: ".", Ino: inodeNumber(c, self.inode), Type: linux.DT_DIR, Next: 1}
+	}
+	parent, _ := self.where()
+	if parent == nil {
+		parent = self
+	}
+	return Dirent{Name: "..", Ino: inodeNumber(c, parent.inode), Type: linux.DT_DIR, Next: 2}
+}
+
+// seekDir is lseek on a directory: any position may be returned to.
+func (d *Description) seekDir(offset int64, whence int) (int64, error) {
+	switch whence {
+	case linux.SEEK_SET:
+	case linux.SEEK_CUR:
+		offset += d.off
+	default:
+		return 0, errno.EINVAL
+	}
+	if offset < 0 {
+		return 0, errno.EINVAL
+	}
+	d.off = offset
+	return offset, nil
+}
+
+// Ioctl asks the file. ENOTTY if it knows no such command.
+func (d *Description) Ioctl(c Context, m usermem.Memory, cmd uint32, arg uint64) (uint64, error) {
+	f, ok := d.file.(Ioctler)
+	if !ok {
+		return 0, errno.ENOTTY
+	}
+	return f.Ioctl(c, m, cmd, arg)
+}
+
+// Sync is fsync; EINVAL if the file cannot be synchronised. Directories always
+// can.
+func (d *Description) Sync(c Context) error {
+	if d.Flags()&linux.O_PATH != 0 {
+		return errno.EBADF
+	}
+	if f, ok := d.file.(Syncer); ok {
+		return f.Fsync(c)
+	}
+	if t := d.path.Dentry.fileType(); t == linux.S_IFREG || t == linux.S_IFDIR || t == linux.S_IFBLK {
+		return nil
+	}
+	return errno.EINVAL
+}
+
+// Allocate is fallocate.
+//
+// Errors: EBADF if not open for writing, EINVAL for an empty range, ENODEV and
+// ESPIPE for other than files, EFBIG, EOPNOTSUPP.
+func (d *Description) Allocate(c Context, mode uint32, off, length int64) error {
+	switch t := d.path.Dentry.fileType(); {
+	case off < 0 || length <= 0:
+		return errno.EINVAL
+	case !d.Writable():
+		return errno.EBADF
+	case t == linux.S_IFIFO:
+		return errno.ESPIPE
+	case t == linux.S_IFDIR:
+		return errno.EISDIR
+	case t != linux.S_IFREG && t != linux.S_IFBLK:
+		return errno.ENODEV
+	case off > math.MaxInt64-length:
+		return errno.EFBIG
+	}
+	f, ok := d.file.(Allocator)
+	if !ok {
+		return errno.EOPNOTSUPP
+	}
+	if err := f.Allocate(c, mode, off, length); err != nil {
+		return err
+	}
+	d.modified(c)
+	return nil
+}
+
+// Flush is told of each close of a descriptor.
+func (d *Description) Flush(c Context) error {
+	if f, ok := d.file.(Flusher); ok {
+		return f.Flush(c)
+	}
+	return nil
 }
 
 // Offset is the current position, for /proc/PID/fdinfo.
@@ -432,7 +560,10 @@ func (d *Description) Signal() linux.Signal {
 
 // accessed and modified report a successful read and write.
 func (d *Description) accessed(Context) { d.path.Dentry.notify(linux.IN_ACCESS) }
-func (d *Description) modified(Context) { d.path.Dentry.notify(linux.IN_MODIFY) }
+func (d *Description) modified(c Context) {
+	dropPrivileges(c, d.path, d.file)
+	d.path.Dentry.notify(linux.IN_MODIFY)
+}
 
 // released undoes what opening did to the inode.
 func (d *Description) released() {

@@ -169,5 +169,3 @@ func (ns *MountNamespace) Root() Path {
 
 // World is the world the namespace is of.
 func (ns *MountNamespace) World() *World { return ns.world }
-
-func (ns *MountNamespace) dismantle() {}
