@@ -42,7 +42,8 @@ type counter struct {
 	ch chan uint64
 }
 
-func (c *counter) TimerExpired(_ *Timer, n uint64) {
+func (c *counter) TimerExpired(t *Timer) {
+	n := t.TakeExpired()
 	c.n.Add(n)
 	select {
 	case c.ch <- n:

@@ -8,11 +8,11 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 )
 
-// Expirer is told when a Timer has expired, without a lock held, by a goroutine
-// of the Wheel: it must not block. n is how many periods have ended since it
-// was told last, at least 1.
+// Expirer is told that a Timer has expired, without a lock held, by a goroutine
+// of the Wheel: it must not block. It asks the Timer itself how often
+// (TakeExpired), which may be not at all if the timer was set anew meanwhile.
 type Expirer interface {
-	TimerExpired(t *Timer, n uint64)
+	TimerExpired(t *Timer)
 }
 
 // Timer is one timer: of timerfd_create, timer_create, setitimer or alarm. Set
@@ -26,6 +26,7 @@ type Timer struct {
 	armed    bool
 	next     time.Duration // on Clock
 	interval time.Duration
+	expired  uint64    // not taken yet
 	wakeAt   time.Time // when to look, on Go's monotonic clock
 	index    int       // in the heap
 	queued   bool
@@ -56,14 +57,14 @@ type Wheel struct {
 }
 
 // Set arms the timer, or disarms it if s.Value is 0, and returns what was left.
-// After it returns no expiry of the old setting is reported any more, but one
-// report may be under way.
+// Expiries of the old setting that were not taken are forgotten.
 func (t *Timer) Set(s Setting, o Origin) Setting {
 	w := t.Wheel
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := t.leftLocked()
 	w.removeLocked(t)
+	t.expired = 0
 	t.armed = s.Value != 0
 	if !t.armed {
 		t.interval = 0
@@ -76,6 +77,31 @@ func (t *Timer) Set(s Setting, o Origin) Setting {
 	}
 	w.addLocked(t)
 	return old
+}
+
+// Expired is how many periods have ended since they were last taken.
+func (t *Timer) Expired() uint64 {
+	t.Wheel.mu.Lock()
+	defer t.Wheel.mu.Unlock()
+	t.catchUpLocked()
+	return t.expired
+}
+
+// TakeExpired returns Expired and begins to count anew.
+func (t *Timer) TakeExpired() uint64 {
+	t.Wheel.mu.Lock()
+	defer t.Wheel.mu.Unlock()
+	t.catchUpLocked()
+	n := t.expired
+	t.expired = 0
+	return n
+}
+
+// catchUpLocked counts what has ended although the Wheel's goroutine has not
+// come to it yet, so that a time that has passed is always seen as passed.
+func (t *Timer) catchUpLocked() {
+	// It stays in the heap where it is: the Wheel still has to tell Expirer.
+	t.expired += t.expireLocked()
 }
 
 // Left returns what is left until the next expiry, and the interval.
@@ -144,16 +170,13 @@ func (w *Wheel) tick() {
 	w.mu.Lock()
 	w.at = time.Time{}
 	now := time.Now()
-	type report struct {
-		t *Timer
-		n uint64
-	}
-	var due []report
+	var due []*Timer
 	for len(w.heap) > 0 && !w.heap[0].wakeAt.After(now) {
 		t := w.heap[0]
 		w.removeLocked(t)
-		if n := t.expireLocked(); n > 0 {
-			due = append(due, report{t, n})
+		t.expired += t.expireLocked()
+		if t.expired > 0 {
+			due = append(due, t)
 		}
 		if t.armed {
 			w.addLocked(t)
@@ -161,14 +184,17 @@ func (w *Wheel) tick() {
 	}
 	w.driveLocked()
 	w.mu.Unlock()
-	for _, r := range due {
-		r.t.Expirer.TimerExpired(r.t, r.n)
+	for _, t := range due {
+		t.Expirer.TimerExpired(t)
 	}
 }
 
 // expireLocked returns how many periods have ended and moves on to the next
 // expiry. It returns 0 if the clock is not there yet: a CPU clock, or rounding.
 func (t *Timer) expireLocked() uint64 {
+	if !t.armed {
+		return 0
+	}
 	late := saturatingSub(t.now(), t.next)
 	if late < 0 {
 		return 0
