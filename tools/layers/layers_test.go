@@ -57,6 +57,7 @@ func TestCheckSeesEachFault(t *testing.T) {
 		{"up", File{Path: "low/b/b.go", Imports: []string{Module + "/top/a"}}, "lies above it"},
 		{"up from a test", File{Path: "low/b/b_test.go", Test: true, Imports: []string{Module + "/top/a"}}, "lies above it"},
 		{"sibling", File{Path: "top/fs/x/x.go", Imports: []string{Module + "/top/fs/y"}}, "do not know one another"},
+		{"sibling in a test", File{Path: "top/fs/x/x_test.go", Test: true, Imports: []string{Module + "/top/fs/y"}}, ""},
 		{"own child", File{Path: "top/fs/x/x.go", Imports: []string{Module + "/top/fs/x/z"}}, ""},
 		{"denied", File{Path: "top/a/a.go", Imports: []string{"example.com/oci/spec"}}, "knows nothing"},
 		{"no layer", File{Path: "stray/a.go"}, "in no layer"},
