@@ -77,3 +77,24 @@ func TestSizes(t *testing.T) {
 		t.Errorf("packages %v", packages)
 	}
 }
+
+// TestDependenciesAreExplained holds docs/dependencies.md against go.mod.
+func TestDependenciesAreExplained(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(mod), "\n") {
+		words := strings.Fields(strings.TrimPrefix(line, "require "))
+		if len(words) < 2 || !strings.Contains(words[0], ".") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		if !strings.Contains(string(doc), "| "+words[0]+" |") {
+			t.Errorf("docs/dependencies.md has no line for %s", words[0])
+		}
+	}
+}
