@@ -11,6 +11,7 @@ import (
 const (
 	ptraceSysemu     = 31
 	ptraceSetSigMask = 0x420b
+	ptraceGetRseq    = 0x420f
 )
 
 // The register sets that PtraceGetRegSet knows.
@@ -107,6 +108,17 @@ func PtraceGetSigInfo(tid int, info *SigInfo) error {
 // PtraceSetSigMask sets the mask of blocked signals of a tracee.
 func PtraceSetSigMask(tid int, mask uint64) error {
 	return ptraceData(ptraceSetSigMask, tid, 8, unsafe.Pointer(&mask))
+}
+
+// Rseq is what a thread has registered with rseq(2); Addr is 0 if nothing.
+type Rseq struct {
+	Addr                      uint64
+	Size, Signature, Flags, _ uint32
+}
+
+// PtraceGetRseq tells about a tracee's restartable sequences.
+func PtraceGetRseq(tid int, r *Rseq) error {
+	return ptraceData(ptraceGetRseq, tid, unsafe.Sizeof(*r), unsafe.Pointer(r))
 }
 
 // PtraceSyscallArch tells by which architecture's entry a tracee that stands

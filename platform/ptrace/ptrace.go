@@ -45,9 +45,9 @@ type Platform struct {
 	layout  platform.Layout
 	freshFP []byte // the floating point state of a new process
 
-	// requests go to the goroutine that traces the template; each asks for
-	// one stub, whose pid or error comes back.
-	requests chan chan spawned
+	// ready brings new stubs from the goroutine that traces the template,
+	// which makes one ahead, so that execve need not wait for it.
+	ready    chan spawned
 	quit     chan struct{} // closed to end that goroutine
 	finished chan struct{} // closed by it
 
@@ -56,6 +56,8 @@ type Platform struct {
 	// take back what a stub did not take.
 	fdMu             sync.Mutex
 	sender, receiver int
+
+	placement *placement
 
 	mu     sync.Mutex
 	spaces map[*space]bool
@@ -70,10 +72,14 @@ type spawned struct {
 // New makes the platform.
 func New() (*Platform, error) {
 	p := &Platform{
-		requests: make(chan chan spawned),
+		ready:    make(chan spawned),
 		quit:     make(chan struct{}),
 		finished: make(chan struct{}),
 		spaces:   map[*space]bool{},
+	}
+	var err error
+	if p.placement, err = newPlacement(); err != nil {
+		return nil, fmt.Errorf("ptrace: read the CPU affinity: %w", err)
 	}
 	if err := host.QuietChildStops(); err != nil {
 		return nil, fmt.Errorf("ptrace: change SIGCHLD: %w", err)
@@ -130,18 +136,24 @@ func (p *Platform) Layout() platform.Layout { return p.layout }
 
 // NewAddressSpace implements platform.Platform.
 func (p *Platform) NewAddressSpace() (platform.AddressSpace, platform.Thread, error) {
-	answer := make(chan spawned, 1)
-	select {
-	case p.requests <- answer:
-	case <-p.finished:
-		return nil, nil, errno.ESRCH
+	s := p.nextStub()
+	if s.err != nil {
+		s = p.nextStub() // the first failure may be an old one
 	}
-	s := <-answer
 	if s.err != nil {
 		return nil, nil, s.err
 	}
 	as := p.newSpace(s.pid)
 	return as, as.newThread(s.pid), nil
+}
+
+func (p *Platform) nextStub() spawned {
+	select {
+	case s := <-p.ready:
+		return s
+	case <-p.quit:
+		return spawned{err: errno.ESRCH}
+	}
 }
 
 // Close implements platform.Platform.
@@ -166,7 +178,7 @@ func (p *Platform) Close() {
 	unix.Close(p.receiver)
 }
 
-// runTemplate makes the template and serves requests for stubs. The thread it
+// runTemplate makes the template, and stubs from it. The thread it
 // is locked to is the parent of all stubs, and they ask to be killed when it
 // ends, so it must live as long as the platform.
 func (p *Platform) runTemplate(started chan<- error) {
@@ -179,14 +191,21 @@ func (p *Platform) runTemplate(started chan<- error) {
 		return
 	}
 	for {
+		pid, err := template.clone(cloneProcess)
 		select {
-		case answer := <-p.requests:
-			pid, err := template.clone(cloneProcess)
-			answer <- spawned{pid, err}
+		case p.ready <- spawned{pid, err}:
 		case <-p.quit:
-			host.Kill(template.tid, unix.SIGKILL)
-			template.lost(errno.ESRCH)
+			if err == nil {
+				end(&tracee{tid: pid})
+			}
+			end(template)
 			return
 		}
 	}
+}
+
+// end kills and reaps a child.
+func end(t *tracee) {
+	host.Kill(t.tid, unix.SIGKILL)
+	t.lost(errno.ESRCH)
 }

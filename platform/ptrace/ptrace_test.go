@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -133,5 +134,27 @@ func BenchmarkExec(b *testing.B) {
 		}
 		th.Close()
 		as.Close()
+	}
+}
+
+func TestKilledProcessWithAThreadInTheSentry(t *testing.T) {
+	p := newPlatform(t)
+	as, th, regs := startCode(t, p, []byte{0xeb, 0xfe}) // jmp .
+	other, err := as.NewThread(th)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan platform.Event)
+	go func() {
+		defer other.Close()
+		done <- other.Switch(regs)
+	}()
+	time.Sleep(20 * time.Millisecond)
+	unix.Kill(as.(*space).pid, unix.SIGKILL)
+	if ev := <-done; ev.Kind != platform.Killed {
+		t.Error(ev)
+	}
+	if ev := th.Switch(regs); ev.Kind != platform.Killed {
+		t.Error(ev)
 	}
 }

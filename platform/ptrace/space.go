@@ -217,6 +217,11 @@ func (as *space) NewThread(by platform.Thread) (platform.Thread, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.leader {
+		if err := t.abdicate(); err != nil {
+			return nil, err
+		}
+	}
 	tid, err := t.clone(cloneThread)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,14 @@ func (p *Platform) emptyTemplate(t *tracee, start, final platform.Range) error {
 		}
 	}
 
+	// A C library has registered a part of the memory that is unmapped below
+	// (Go has not, except under the race detector). An old kernel cannot
+	// tell, and has no C library that does.
+	var rseq host.Rseq
+	if host.PtraceGetRseq(t.tid, &rseq) == nil && rseq.Addr != 0 {
+		const unregister = 1
+		step("unregister rseq", unix.SYS_RSEQ, rseq.Addr, uint64(rseq.Size), unregister, uint64(rseq.Signature))
+	}
 	// Tracing by others than its parent needs a dumpable process; a Sentry
 	// that has changed its credentials is not.
 	step("make it dumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
@@ -200,14 +208,10 @@ func findVDSO() (vvar, vdso platform.Range) {
 	if vdso.Start == 0 {
 		return
 	}
-	vdso.End = vdso.Start
-	for isMapped(vdso.End) && vdso.Len() < elfLength(vdso.Start) {
-		vdso.End += pageSize
-	}
-	// The data pages are mapped like a device: present, but not readable
-	// through the calls that copy between processes.
+	vdso.End = vdso.Start + elfLength(vdso.Start)
+	// The data pages are mapped like those of a device.
 	vvar.Start, vvar.End = vdso.Start, vdso.Start
-	for isMapped(vvar.Start-pageSize) && !isCopyable(vvar.Start-pageSize) {
+	for isDevice(vvar.Start - pageSize) {
 		vvar.Start -= pageSize
 	}
 	return vvar, vdso
@@ -223,14 +227,10 @@ func elfLength(addr uintptr) uintptr {
 	return (end + pageSize - 1) &^ (pageSize - 1)
 }
 
-func isMapped(addr uintptr) bool {
-	var vec [1]byte
-	_, _, e := syscall.RawSyscall(unix.SYS_MINCORE, addr, pageSize, uintptr(unsafe.Pointer(&vec)))
-	return e == 0
-}
-
-func isCopyable(addr uintptr) bool {
-	var b [1]byte
-	_, err := host.ReadProcess(unix.Getpid(), b[:], addr)
-	return err == nil
+// isDevice tells whether a page of this process is mapped like a device's: the
+// host refuses to change what a fork does with it. For other pages the advice
+// asks for what is so already.
+func isDevice(addr uintptr) bool {
+	_, _, e := syscall.RawSyscall(unix.SYS_MADVISE, addr, pageSize, unix.MADV_DOFORK)
+	return e == unix.EINVAL
 }

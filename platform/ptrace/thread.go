@@ -22,7 +22,7 @@ const kick = unix.SIGURG
 type thread struct {
 	tracee
 	as     *space
-	leader bool // the first thread of its host process
+	leader bool // the first thread of its host process, and the only one
 	owned  bool // by the calling goroutine, which traces it
 	closed bool // set by the owner
 
@@ -34,6 +34,7 @@ type thread struct {
 	mu   sync.Mutex
 	gone bool
 
+	placed
 	fp []byte
 }
 
@@ -47,6 +48,8 @@ func (t *thread) own() error {
 	}
 	runtime.LockOSThread()
 	t.owned = true
+	// Pinned first: the stop is a hand-over between the two already.
+	t.as.p.placement.pin(t)
 	if err := t.seize(); err != nil {
 		// Not traced: whoever kills the process ends it.
 		t.dead = true
@@ -60,6 +63,7 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 	if t.own() != nil || t.as.dead.Load() {
 		return t.killed()
 	}
+	t.as.p.placement.enter(t)
 	for {
 		if ev, ok := t.resume(regs); !ok {
 			return ev
@@ -358,6 +362,9 @@ func (t *thread) Close() {
 	t.mu.Lock()
 	t.gone = true
 	t.mu.Unlock()
+	if t.owned {
+		t.as.p.placement.leave(t)
+	}
 	if t.leader {
 		t.park()
 	} else {
@@ -368,6 +375,30 @@ func (t *thread) Close() {
 	}
 	t.closed = true
 	t.as.threadClosed()
+}
+
+// abdicate moves the guest thread from the first thread of its process to a new
+// one, a copy, and parks the first. In a process with several threads the
+// first must not run a guest: the host does not report its end to its tracer
+// before all others are reaped, so if the process were killed while their
+// owners are busy in the Sentry, Switch would not return.
+func (t *thread) abdicate() error {
+	tid, err := t.clone(cloneThread)
+	if err != nil {
+		return err
+	}
+	heir := tracee{tid: tid}
+	if err := heir.seize(); err != nil {
+		return errno.ESRCH // killed; the next Switch says so
+	}
+	t.park()
+	t.as.p.placement.replace(t, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.tracee = heir
+		t.leader = false
+	})
+	return nil
 }
 
 // park lets the first thread of a process wait for the end of the others,
