@@ -212,3 +212,27 @@ func toErrno(err error) error {
 	}
 	return errno.Of(err)
 }
+
+// Place finds where length bytes could be mapped, for a program whose segments
+// come one by one: at hint or, if that is 0 or taken, where mmap would put them.
+//
+// Errors: ENOMEM.
+func (m *MM) Place(hint usermem.Addr, length uint64, align usermem.Addr) (usermem.Addr, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if length > uint64(m.max()-m.min()) {
+		return 0, errno.ENOMEM
+	}
+	n := usermem.Addr(length)
+	if a := hint &^ (align - 1); a >= m.min() && a < m.max() && m.max()-a >= n && m.isFree(a, a+n) {
+		return a, nil
+	}
+	return m.findFree(length, align)
+}
+
+// IsFree says whether nothing is mapped in the range and it is the guest's.
+func (m *MM) IsFree(addr usermem.Addr, length uint64) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.checkFixed(addr, length) == nil && len(m.list.overlapping(addr, addr+usermem.Addr(length))) == 0
+}

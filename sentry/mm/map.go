@@ -276,6 +276,9 @@ func (m *MM) unmapLocked(by platform.Thread, start, end usermem.Addr) (drop rele
 	if len(there) == 1 && there[0].start < start && end < there[0].end && len(m.list.all) >= MaxMapCount {
 		return nil, errno.ENOMEM
 	}
+	// Only from the first page to the last that is mapped: the range may
+	// reach beyond what the platform gives to guests.
+	start, end = max(start, there[0].start), min(end, there[len(there)-1].end)
 	if err := m.as.Unmap(by, uintptr(start), uintptr(end-start)); err != nil {
 		return nil, errno.Of(err)
 	}
