@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ type Client struct {
 	name    string
 	log     func(string)
 	welcome Welcome
+	asked   atomic.Uint64
 
 	control control
 
@@ -79,6 +81,9 @@ func NewClient(fd int, name string, log func(string)) (*Client, error) {
 // Welcome is what the server said of itself and its root.
 func (c *Client) Welcome() *Welcome { return &c.welcome }
 
+// Asked counts the questions so far: what the caches did not know.
+func (c *Client) Asked() uint64 { return c.asked.Load() }
+
 // Close ends the conversation: whoever waits gets EIO.
 func (c *Client) Close() {
 	if !c.closePool() {
@@ -130,6 +135,7 @@ func (c *Client) lost(err error) {
 
 // ask asks on an idle channel.
 func (c *Client) ask(op Op, question, answer wire.Message) (int, error) {
+	c.asked.Add(1)
 	conn, err := c.acquire()
 	if err != nil {
 		return -1, err

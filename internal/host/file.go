@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 )
 
 // Files behind descriptors that were donated to us, or that are memfds of our
@@ -44,13 +45,22 @@ func Allocate(fd int, mode uint32, off, length int64) error {
 // Sync is fsync(2).
 func Sync(fd int) error { return repeated(func() error { return unix.Fsync(fd) }) }
 
-// Stat describes the file of a descriptor, with all basic attributes, its time
-// of birth and its mount.
-func Stat(fd int) (unix.Statx_t, error) {
+// Stat describes the file of a descriptor: all basic attributes and its time of
+// birth.
+func Stat(fd int) (linux.Statx, error) {
 	var st unix.Statx_t
-	const mask = unix.STATX_BASIC_STATS | unix.STATX_BTIME | unix.STATX_MNT_ID
+	const mask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 	err := repeated(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, mask, &st) })
-	return st, err
+	return linux.Statx{
+		Mask: st.Mask, Blksize: st.Blksize, Nlink: st.Nlink, UID: st.Uid, GID: st.Gid, Mode: st.Mode,
+		Ino: st.Ino, Size: st.Size, Blocks: st.Blocks,
+		ATime: statxTime(st.Atime), BTime: statxTime(st.Btime), CTime: statxTime(st.Ctime), MTime: statxTime(st.Mtime),
+		RdevMajor: st.Rdev_major, RdevMinor: st.Rdev_minor, DevMajor: st.Dev_major, DevMinor: st.Dev_minor,
+	}, err
+}
+
+func statxTime(t unix.StatxTimestamp) linux.StatxTimestamp {
+	return linux.StatxTimestamp{Sec: t.Sec, Nsec: t.Nsec}
 }
 
 // Close gives a descriptor back.

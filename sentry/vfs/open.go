@@ -300,7 +300,8 @@ func openTmpfile(c Context, n Name, how OpenHow) (*Description, error) {
 	d := newDentry(p.Dentry.sb, p.Dentry, "#"+inodeName(c, inode), inode)
 	d.set(dUnhashed)
 	p.Mount.incRef()
-	return openPath(c, Path{p.Mount, d}, how.Flags, isCreated)
+	// O_TMPFILE contains O_DIRECTORY, which the new file is not.
+	return openPath(c, Path{p.Mount, d}, how.Flags&^linux.O_TMPFILE, isCreated)
 }
 
 // pathFile is the File of an O_PATH description.

@@ -1,0 +1,360 @@
+package goferfs
+
+import (
+	"strings"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
+	"github.com/bulkhead-sandbox/bulkhead/internal/host"
+)
+
+// identity is what makes a host file the same as one seen before. The time of
+// birth is in it because an unbound inode does not keep the host from giving
+// its number to another file.
+type identity struct {
+	dev, ino, mount uint64
+	born            proto.Time
+	kind            uint32
+}
+
+func identityOf(a *proto.Attr) identity {
+	return identity{a.Dev, a.Ino, a.Mount, a.Btime, a.Type()}
+}
+
+// state is what FS.state guards: which inodes there are, and which are bound.
+type state struct {
+	inodes map[identity]*inode
+	devs   map[uint64]linux.Dev
+
+	bound    int
+	maxBound int
+	idle     inodeList // bound inodes that nobody has pinned, oldest first
+}
+
+// binding is an inode's share of state.
+type binding struct {
+	refs       int // of vfs, and of inodes that this is the parent of
+	id         proto.NodeID
+	told       uint64 // references to id that the server counts for us
+	pins       int    // questions and open files that need id
+	parent     *inode // with a reference; nil for the root and nameless files
+	name       string // in parent
+	prev, next *inode // in idle
+}
+
+func (s *state) init(maxNodes int) {
+	s.inodes = make(map[identity]*inode)
+	s.devs = make(map[uint64]linux.Dev)
+	// The Gofer's budget is for all trees; ENFILE tells if it is not enough.
+	s.maxBound = max(maxNodes/2, 16)
+	s.idle.init()
+}
+
+// adopt returns the inode of an answer's step with a reference for the caller.
+// It takes over the step's reference to the node, if there is a node. Parent
+// and name say where it was found; parent is nil if that is unknown.
+func (fs *FS) adopt(step proto.Step, parent *inode, name, target string) *inode {
+	st := fs.state.Lock()
+	key := identityOf(&step.Attr)
+	i := st.inodes[key]
+	known := i != nil
+	if !known {
+		i = fs.newInode(step.Attr, target)
+		i.dev = fs.devLocked(st, step.Attr.Dev)
+		st.inodes[key] = i
+	}
+	i.refs++
+	if i.parent == nil && parent != nil {
+		parent.refs++
+		i.parent, i.name = parent, name
+	}
+	excess := fs.bindLocked(st, i, step.Node)
+	excess = append(excess, st.shrink(st.maxBound)...)
+	fs.state.Unlock()
+	fs.client.Forget(excess...)
+	if known && fs.caching == Shared {
+		v := i.beginChange()
+		i.endChange(v, step.Attr)
+	}
+	return i
+}
+
+// bindLocked gives i one reference to node id, and returns references that are
+// of no use.
+func (fs *FS) bindLocked(st *state, i *inode, id proto.NodeID) []proto.Forgotten {
+	switch {
+	case id == 0:
+	case i.id == 0:
+		i.id, i.told = id, 1
+		st.bound++
+		if i.pins == 0 {
+			st.idle.push(i)
+		}
+	case i.id == id:
+		i.told++
+	default:
+		// The server has two nodes for what looks like one file.
+		return []proto.Forgotten{{Node: id, Refs: 1}}
+	}
+	return nil
+}
+
+// devLocked is the device number that the Sentry shows for a host device: the
+// host's could be one of ours.
+func (fs *FS) devLocked(st *state, dev uint64) linux.Dev {
+	d, ok := st.devs[dev]
+	if !ok {
+		d = fs.world.NewAnonDev()
+		st.devs[dev] = d
+	}
+	return d
+}
+
+// pin returns the inode's node, which stays bound until unpin. An inode without
+// one is looked up by its name.
+func (i *inode) pin() (proto.NodeID, error) {
+	fs := i.fs
+	st := fs.state.Lock()
+	if i.id != 0 {
+		id := i.id
+		i.pinLocked(st)
+		fs.state.Unlock()
+		return id, nil
+	}
+	parent, name := i.parent, i.name
+	if parent == nil {
+		fs.state.Unlock()
+		return 0, errno.ESTALE
+	}
+	parent.refs++
+	fs.state.Unlock()
+	defer parent.Release()
+
+	step, _, err := fs.lookup(parent, name)
+	if err == errno.ENOENT {
+		err = errno.ESTALE
+	}
+	if err != nil {
+		return 0, err
+	}
+	if a := i.cachedAttr(); identityOf(&step.Attr) != identityOf(&a) {
+		fs.client.Forget(proto.Forgotten{Node: step.Node, Refs: 1})
+		return 0, errno.ESTALE
+	}
+	st = fs.state.Lock()
+	excess := fs.bindLocked(st, i, step.Node)
+	id := i.id
+	i.pinLocked(st)
+	excess = append(excess, st.shrink(st.maxBound)...)
+	fs.state.Unlock()
+	fs.client.Forget(excess...)
+	return id, nil
+}
+
+func (i *inode) pinLocked(st *state) {
+	if i.pins == 0 {
+		st.idle.remove(i)
+	}
+	i.pins++
+}
+
+func (i *inode) unpin() {
+	st := i.fs.state.Lock()
+	defer i.fs.state.Unlock()
+	i.pins--
+	if i.pins == 0 && i.id != 0 {
+		st.idle.push(i)
+	}
+}
+
+// shrink unbinds the least recently used inodes until at most n are bound, and
+// returns what to tell the Gofer. Nameless inodes stay: they could not be found
+// again.
+func (s *state) shrink(n int) []proto.Forgotten {
+	var gone []proto.Forgotten
+	for i := s.idle.oldest(); i != nil && s.bound > n; {
+		next := s.idle.after(i)
+		if i.parent != nil {
+			gone = append(gone, s.unbind(i))
+		}
+		i = next
+	}
+	return gone
+}
+
+// unbind takes an inode's node away. It is in idle.
+func (s *state) unbind(i *inode) proto.Forgotten {
+	s.idle.remove(i)
+	s.bound--
+	f := proto.Forgotten{Node: i.id, Refs: i.told}
+	i.id, i.told = 0, 0
+	return f
+}
+
+// lookup asks for one name in a directory.
+func (fs *FS) lookup(dir *inode, name string) (proto.Step, string, error) {
+	w, err := fs.walk(dir, []string{name})
+	if err != nil {
+		return proto.Step{}, "", err
+	}
+	if len(w.Steps) == 0 {
+		if w.Errno == 0 {
+			return proto.Step{}, "", errno.EIO
+		}
+		return proto.Step{}, "", errnoOf(w.Errno)
+	}
+	return w.Steps[0], w.Target, nil
+}
+
+// walk asks for several names. When the Gofer has no room for nodes, half of
+// ours go and it is asked again.
+func (fs *FS) walk(dir *inode, names []string) (*proto.Walked, error) {
+	for again := false; ; again = true {
+		id, err := dir.pin()
+		if err != nil {
+			return nil, err
+		}
+		w, fd, err := fs.client.Walk(&proto.Walk{From: id, Names: names})
+		dir.unpin()
+		if fd >= 0 {
+			host.Close(fd)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if errno.Errno(w.Errno) != errno.ENFILE || again {
+			return w, nil
+		}
+		fs.forgetSteps(w.Steps)
+		st := fs.state.Lock()
+		gone := st.shrink(st.bound / 2)
+		fs.state.Unlock()
+		fs.client.Forget(gone...)
+	}
+}
+
+// forgetSteps gives back references that nobody wants.
+func (fs *FS) forgetSteps(steps []proto.Step) {
+	for _, s := range steps {
+		fs.client.Forget(proto.Forgotten{Node: s.Node, Refs: 1})
+	}
+}
+
+// release gives back a reference to an inode, and ends it with the last one.
+// Its parent may end with it.
+func (fs *FS) release(i *inode) {
+	for i != nil {
+		st := fs.state.Lock()
+		i.refs--
+		if i.refs > 0 {
+			fs.state.Unlock()
+			return
+		}
+		var gone []proto.Forgotten
+		if i.id != 0 {
+			gone = append(gone, st.unbind(i))
+		}
+		st.removeLocked(i)
+		if c := i.cache.Lock(); c.version > 0 && c.attr.Nlink > 0 {
+			fs.drops.Add(1)
+		}
+		i.cache.Unlock()
+		parent := i.parent
+		i.parent = nil
+		fs.state.Unlock()
+		fs.dropDonated(i)
+		fs.client.Forget(gone...)
+		i = parent
+	}
+}
+
+// removeLocked makes an inode unknown: another file may get its number.
+func (s *state) removeLocked(i *inode) {
+	a := i.cachedAttr()
+	if key := identityOf(&a); s.inodes[key] == i {
+		delete(s.inodes, key)
+	}
+}
+
+// lostName says that a name of i was removed; last that it has no other.
+func (fs *FS) lostName(i, dir *inode, name string) {
+	c := i.cache.Lock()
+	if c.attr.Nlink > 0 {
+		c.attr.Nlink--
+	}
+	if c.attr.Type() == proto.TypeDir {
+		c.attr.Nlink = 0
+	}
+	last := c.attr.Nlink == 0
+	c.version++
+	i.cache.Unlock()
+
+	st := fs.state.Lock()
+	var was *inode
+	if i.parent == dir && i.name == name {
+		was, i.parent = i.parent, nil
+	}
+	if last {
+		st.removeLocked(i)
+	}
+	fs.state.Unlock()
+	if was != nil {
+		fs.release(was)
+	}
+}
+
+// gotName says that i is now found as name in dir, if it has no other name or
+// if its name was the one that it lost to this.
+func (fs *FS) gotName(i, dir *inode, name string) {
+	st := fs.state.Lock()
+	defer fs.state.Unlock()
+	if i.parent == nil {
+		dir.refs++
+		i.parent, i.name = dir, strings.Clone(name)
+	}
+	a := i.cachedAttr()
+	if key := identityOf(&a); st.inodes[key] == nil {
+		st.inodes[key] = i
+	}
+}
+
+// moved says that i, found as oldName in oldDir before, is name in dir now.
+func (fs *FS) moved(i, oldDir *inode, oldName string, dir *inode, name string) {
+	i.touched()
+	fs.state.Lock()
+	hit := i.parent == oldDir && i.name == oldName
+	if hit {
+		dir.refs++
+		i.parent, i.name = dir, strings.Clone(name)
+	}
+	fs.state.Unlock()
+	if hit {
+		fs.release(oldDir)
+	}
+}
+
+// inodeList is a ring of inodes, oldest first.
+type inodeList struct{ head inode }
+
+func (l *inodeList) init() { l.head.prev, l.head.next = &l.head, &l.head }
+
+func (l *inodeList) push(i *inode) {
+	last := l.head.prev
+	i.prev, i.next = last, &l.head
+	last.next, l.head.prev = i, i
+}
+
+func (l *inodeList) remove(i *inode) {
+	i.prev.next, i.next.prev = i.next, i.prev
+	i.prev, i.next = nil, nil
+}
+
+func (l *inodeList) oldest() *inode { return l.after(&l.head) }
+
+func (l *inodeList) after(i *inode) *inode {
+	if i.next == &l.head {
+		return nil
+	}
+	return i.next
+}

@@ -1,0 +1,161 @@
+package goferfs
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
+)
+
+// A directory listing brings the attributes of all its files, and says what is
+// not there. In an exclusive tree both are kept, so that `ls -l`, find or an
+// import path that is searched ask the Gofer once per directory.
+
+// dirent is one entry of a listing.
+type dirent struct {
+	name string
+	ino  uint64
+	kind uint8 // DT_*
+}
+
+// nameCache is what is known of a directory's names. A change of the names
+// makes a new version, and a listing that was under way meanwhile is not kept.
+type nameCache struct {
+	version uint64
+	list    []dirent // in the host's order; nil if not known
+	sorted  []dirent // by name; nil if not known; removed ones are tombstones
+	// attrs are those that the listing brought and nobody looked up yet.
+	// They are good as long as no inode was dropped that we had changed
+	// after it was listed: see FS.drops.
+	attrs map[string]proto.Attr
+	drops uint64
+}
+
+// tombstone is the kind of an entry in sorted that was removed since.
+const tombstone = 0xff
+
+// maxKeptEntries bounds what one directory keeps; about 250 bytes an entry.
+const maxKeptEntries = 4096
+
+// list returns the directory's entries.
+func (d *directory) list() ([]dirent, error) {
+	n := d.names.Lock()
+	kept, version := n.list, n.version
+	d.names.Unlock()
+	if kept != nil {
+		return kept, nil
+	}
+	if d.cachedAttr().Nlink == 0 {
+		return []dirent{}, nil // removed
+	}
+	drops := d.fs.drops.Load()
+	list, attrs, err := d.ask()
+	if err != nil || d.fs.caching == Shared || len(list) > maxKeptEntries {
+		return list, err
+	}
+	sorted := slices.Clone(list)
+	slices.SortFunc(sorted, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
+	n = d.names.Lock()
+	defer d.names.Unlock()
+	if n.version == version {
+		n.list, n.sorted, n.attrs, n.drops = list, sorted, attrs, drops
+	}
+	return list, nil
+}
+
+// ask reads the whole directory.
+func (d *directory) ask() ([]dirent, map[string]proto.Attr, error) {
+	id, err := d.pin()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.unpin()
+	list := []dirent{}
+	attrs := make(map[string]proto.Attr)
+	q := &proto.ReadDir{Node: id}
+	for {
+		a, err := d.fs.client.ReadDir(q)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range a.Entries {
+			list = append(list, dirent{e.Name, e.Attr.Ino, uint8(e.Attr.Mode >> 12)})
+			if e.Known && len(attrs) < maxKeptEntries {
+				attrs[e.Name] = e.Attr
+			}
+		}
+		if a.More == 0 {
+			return list, attrs, nil
+		}
+		q.Dir = a.More
+	}
+}
+
+// finding says what a listing knows of a name.
+type finding uint8
+
+const (
+	notListed finding = iota
+	absent
+	present
+)
+
+// listed says what is known of a name from a listing. Attributes are given out
+// once: from then on the inode has them.
+func (d *directory) listed(name string) (proto.Attr, finding) {
+	n := d.names.Lock()
+	defer d.names.Unlock()
+	if n.sorted == nil {
+		return proto.Attr{}, notListed
+	}
+	if e := n.find(name); e == nil || e.kind == tombstone {
+		return proto.Attr{}, absent
+	}
+	a, ok := n.attrs[name]
+	if !ok || n.drops != d.fs.drops.Load() {
+		return proto.Attr{}, notListed
+	}
+	delete(n.attrs, name)
+	return a, present
+}
+
+func (n *nameCache) find(name string) *dirent {
+	at, found := slices.BinarySearchFunc(n.sorted, name, func(e dirent, name string) int { return strings.Compare(e.name, name) })
+	if !found {
+		return nil
+	}
+	return &n.sorted[at]
+}
+
+// namesChanged forgets the listing.
+func (d *directory) namesChanged() {
+	n := d.names.Lock()
+	defer d.names.Unlock()
+	n.version++
+	n.list, n.sorted, n.attrs = nil, nil, nil
+}
+
+// nameRemoved forgets the listing but not what it says of other names, so that
+// a tree that is being removed is not asked for name by name.
+func (d *directory) nameRemoved(name string) {
+	n := d.names.Lock()
+	defer d.names.Unlock()
+	n.version++
+	n.list = nil
+	delete(n.attrs, name)
+	if e := n.find(name); e != nil {
+		e.kind = tombstone
+	}
+}
+
+// splitNUL splits a list of names, each ended by NUL.
+func splitNUL(b []byte) []string {
+	var names []string
+	for name := range bytes.SplitSeq(b, []byte{0}) {
+		if len(name) > 0 {
+			names = append(names, string(name))
+		}
+	}
+	return names
+}
