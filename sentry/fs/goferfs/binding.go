@@ -218,7 +218,7 @@ func (fs *FS) walk(dir *inode, names []string) (*proto.Walked, error) {
 		w, fd, err := fs.client.Walk(&proto.Walk{From: id, Names: names})
 		dir.unpin()
 		if fd >= 0 {
-			host.Close(fd)
+			host.NewFD(fd).Close() // not asked for
 		}
 		if err != nil {
 			return nil, err

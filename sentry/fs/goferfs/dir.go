@@ -6,6 +6,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
+	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
@@ -136,7 +137,7 @@ func (d *directory) createFile(q *proto.Make, ask func(*proto.Make) (int, *proto
 	if err != nil {
 		return nil, err
 	}
-	d.fs.keep(i, fd, q.Access)
+	d.fs.keep(i, host.NewFD(fd), q.Access)
 	return i.self, nil
 }
 

@@ -10,7 +10,7 @@ import (
 // share one for reading and one for writing; those that nobody uses are kept,
 // up to a number, for the next open.
 type donated struct {
-	fd     int
+	fd     *host.FD
 	access proto.Access
 
 	// Guarded by FS.fds.
@@ -32,7 +32,7 @@ type fdCache struct {
 	idle int
 	max  int
 	// closing are descriptors that unlockFDs closes: that may block.
-	closing []int
+	closing []*host.FD
 }
 
 // unlockFDs releases FS.fds and closes what was found to be of no more use.
@@ -41,7 +41,7 @@ func (fs *FS) unlockFDs(c *fdCache) {
 	c.closing = nil
 	fs.fds.Unlock()
 	for _, fd := range closing {
-		host.Close(fd)
+		fd.Close()
 	}
 }
 
@@ -107,7 +107,7 @@ func (i *inode) use(n need) (*donated, error) {
 	if err != nil {
 		return nil, err
 	}
-	return i.fs.install(i, fd, access, 1), nil
+	return i.fs.install(i, fd, access), nil
 }
 
 func (i *inode) tryUse(n need) *donated {
@@ -116,14 +116,23 @@ func (i *inode) tryUse(n need) *donated {
 	return c.take(i.fds.find(n))
 }
 
-func (i *inode) askFD(access proto.Access) (int, error) {
+func (i *inode) askFD(access proto.Access) (*host.FD, error) {
 	id, err := i.pin()
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
 	defer i.unpin()
-	fd, _, err := i.fs.client.Open(&proto.Open{Node: id, Access: access})
-	return fd, err
+	q := &proto.Open{Node: id, Access: access}
+	fd, _, err := i.fs.client.Open(q)
+	if err == errno.EMFILE {
+		// Our own table is full: give back what is only kept.
+		i.fs.dropIdle()
+		fd, _, err = i.fs.client.Open(q)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return host.NewFD(fd), nil
 }
 
 // writable returns a descriptor for writing if there is one.
@@ -148,13 +157,13 @@ func (i *inode) inUse() bool {
 }
 
 // keep stores the descriptor of a file that was just made.
-func (fs *FS) keep(i *inode, fd int, access proto.Access) {
-	fs.unuse(fs.install(i, fd, access, 1))
+func (fs *FS) keep(i *inode, fd *host.FD, access proto.Access) {
+	fs.unuse(fs.install(i, fd, access))
 }
 
 // install makes a descriptor the inode's, unless it has one by now that is as
 // good; fd is used up in either case.
-func (fs *FS) install(i *inode, fd int, access proto.Access, users int) *donated {
+func (fs *FS) install(i *inode, fd *host.FD, access proto.Access) *donated {
 	c := fs.fds.Lock()
 	defer fs.unlockFDs(c)
 	slot := &i.fds.read
@@ -165,7 +174,7 @@ func (fs *FS) install(i *inode, fd int, access proto.Access, users int) *donated
 		c.closing = append(c.closing, fd)
 		return c.take(old)
 	}
-	d := &donated{fd: fd, access: access, users: users, owner: i}
+	d := &donated{fd: fd, access: access, users: 1, owner: i}
 	if old := *slot; old != nil { // O_WRONLY, and this is O_RDWR
 		old.owner = nil
 		if old.users == 0 {
@@ -208,6 +217,13 @@ func (fs *FS) dropDonated(i *inode) {
 		}
 	}
 	i.fds = inodeFDs{}
+}
+
+// dropIdle closes all descriptors that nobody uses.
+func (fs *FS) dropIdle() {
+	c := fs.fds.Lock()
+	defer fs.unlockFDs(c)
+	c.closeIdle(0)
 }
 
 // closeIdle closes the oldest descriptors until at most n are idle.

@@ -77,7 +77,7 @@ func (f *file) Read(_ vfs.Context, dst *usermem.Buffer, off int64) (int64, error
 	n, err := withScratch(dst.Len(), func(b []byte) (total int64, err error) {
 		for dst.Len() > 0 {
 			want := b[:min(int64(len(b)), dst.Len())]
-			n, err := host.ReadAt(f.main.fd, want, off+total)
+			n, err := f.main.fd.ReadAt(want, off+total)
 			if n == 0 {
 				return total, err
 			}
@@ -97,7 +97,7 @@ func (f *file) Read(_ vfs.Context, dst *usermem.Buffer, off int64) (int64, error
 
 // Write implements vfs.Writer.
 func (f *file) Write(_ vfs.Context, src *usermem.Buffer, off int64) (int64, error) {
-	return f.write(src, func(b []byte, done int64) (int, error) { return host.WriteAt(f.main.fd, b, off+done) })
+	return f.write(src, func(b []byte, done int64) (int, error) { return f.main.fd.WriteAt(b, off+done) })
 }
 
 // Append implements vfs.Appender. The change lock keeps appends whole and the
@@ -105,8 +105,8 @@ func (f *file) Write(_ vfs.Context, src *usermem.Buffer, off int64) (int64, erro
 func (f *file) Append(_ vfs.Context, src *usermem.Buffer) (n, end int64, err error) {
 	f.inode.change.Lock()
 	defer f.inode.change.Unlock()
-	n, err = f.write(src, func(b []byte, _ int64) (int, error) { return host.Append(f.main.fd, b) })
-	st, statErr := host.Stat(f.main.fd)
+	n, err = f.write(src, func(b []byte, _ int64) (int, error) { return host.Append(f.main.fd.Number(), b) })
+	st, statErr := host.Stat(f.main.fd.Number())
 	if statErr != nil {
 		return n, n, statErr
 	}
@@ -150,7 +150,7 @@ func (i *inode) wrote() {
 func (f *file) Seek(_ vfs.Context, pos, offset int64, whence int) (int64, error) {
 	switch whence {
 	case linux.SEEK_DATA, linux.SEEK_HOLE:
-		return host.SeekData(f.main.fd, offset, whence)
+		return f.main.fd.Seek(offset, whence)
 	case linux.SEEK_END:
 		a, err := f.inode.freshAttr()
 		if err != nil {
@@ -165,12 +165,12 @@ func (f *file) Seek(_ vfs.Context, pos, offset int64, whence int) (int64, error)
 }
 
 // Fsync implements vfs.Syncer.
-func (f *file) Fsync(vfs.Context) error { return host.Sync(f.main.fd) }
+func (f *file) Fsync(vfs.Context) error { return f.main.fd.Sync() }
 
 // Allocate implements vfs.Allocator.
 func (f *file) Allocate(_ vfs.Context, mode uint32, off, length int64) error {
 	defer f.inode.touched()
-	return host.Allocate(f.main.fd, mode, off, length)
+	return f.main.fd.Allocate(mode, off, length)
 }
 
 // MapFD implements vfs.Mapper. A mapping that may only read gets a descriptor
@@ -182,16 +182,16 @@ func (f *file) MapFD(_ vfs.Context, access vfs.MapAccess) (int, error) {
 		}
 		f.inode.cache.Lock().volatile = true
 		f.inode.cache.Unlock()
-		return f.main.fd, nil
+		return f.main.fd.Number(), nil
 	}
 	if f.main.access == proto.OpenRead {
-		return f.main.fd, nil
+		return f.main.fd.Number(), nil
 	}
 	p := f.private.Lock()
 	d := *p
 	f.private.Unlock()
 	if d != nil {
-		return d.fd, nil
+		return d.fd.Number(), nil
 	}
 	d, err := f.inode.use(toReadOnly)
 	if err != nil {
@@ -201,7 +201,7 @@ func (f *file) MapFD(_ vfs.Context, access vfs.MapAccess) (int, error) {
 	if *p == nil {
 		*p, d = d, nil
 	}
-	fd := (*p).fd
+	fd := (*p).fd.Number()
 	f.private.Unlock()
 	if d != nil { // another mapping was first
 		f.inode.fs.unuse(d)

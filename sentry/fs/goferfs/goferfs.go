@@ -156,9 +156,7 @@ func (fs *FS) Sync(vfs.Context) error {
 // Release implements vfs.FileSystem.
 func (fs *FS) Release() {
 	fs.root.Release()
-	c := fs.fds.Lock()
-	c.closeIdle(0)
-	fs.unlockFDs(c)
+	fs.dropIdle()
 	fs.client.Close()
 }
 

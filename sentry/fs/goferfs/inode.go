@@ -163,7 +163,7 @@ func (i *inode) freshAttr() (proto.Attr, error) {
 func (i *inode) askAttr() (proto.Attr, error) {
 	if d := i.anyDonated(); d != nil {
 		defer i.fs.unuse(d)
-		st, err := host.Stat(d.fd)
+		st, err := host.Stat(d.fd.Number())
 		if err != nil {
 			return proto.Attr{}, err
 		}
@@ -230,7 +230,7 @@ func (i *inode) SetAttr(_ vfs.Context, a vfs.SetAttr) error {
 		if d := i.writable(); d != nil {
 			defer i.fs.unuse(d)
 			defer i.touched()
-			return host.Truncate(d.fd, a.Size)
+			return d.fd.Truncate(a.Size)
 		}
 	}
 	id, err := i.pin()
