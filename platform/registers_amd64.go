@@ -42,3 +42,15 @@ func (r *Registers) SetSP(v uintptr) { r.Rsp = uint64(v) }
 
 // SetTLS sets the thread pointer, as CLONE_SETTLS does.
 func (r *Registers) SetTLS(v uintptr) { r.FsBase = uint64(v) }
+
+// PrepareExec gives the segment registers and flags the values that a new
+// program starts with.
+func (r *Registers) PrepareExec() {
+	const (
+		userCode  = 0x33
+		userStack = 0x2b
+		interrupt = 0x202 // IF, and the bit that is always 1
+	)
+	r.Cs, r.Ss, r.Eflags = userCode, userStack, interrupt
+	r.OrigRax = ^uint64(0)
+}

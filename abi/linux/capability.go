@@ -91,9 +91,9 @@ func ParseCapability(name string) (Capability, bool) {
 
 // Versions of capget(2), and how many CapUserData each takes.
 const (
-	_LINUX_CAPABILITY_VERSION_1 = 0x19980330
-	_LINUX_CAPABILITY_VERSION_2 = 0x20071026
-	_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+	LINUX_CAPABILITY_VERSION_1 = 0x19980330
+	LINUX_CAPABILITY_VERSION_2 = 0x20071026
+	LINUX_CAPABILITY_VERSION_3 = 0x20080522
 )
 
 // CapUserHeader is struct __user_cap_header_struct.

@@ -8,9 +8,9 @@ const (
 	WEXITED     = 0x4
 	WCONTINUED  = 0x8
 	WNOWAIT     = 0x1000000
-	__WNOTHREAD = 0x20000000
-	__WALL      = 0x40000000
-	__WCLONE    = 0x80000000
+	WNOTHREAD = 0x20000000
+	WALL      = 0x40000000
+	WCLONE    = 0x80000000
 )
 
 // What waitid(2) waits for.

@@ -108,6 +108,12 @@ func (p Ptr[T]) StoreSlice(m Memory, v []T) error {
 	return err
 }
 
+// SizeOf is the size of a T in guest memory.
+func SizeOf[T any]() uintptr {
+	var v T
+	return unsafe.Sizeof(v)
+}
+
 // Bytes is the memory image of a fixed-size value.
 func Bytes[T any](v *T) []byte { return bytesOf(v) }
 
