@@ -2,15 +2,15 @@ package linux
 
 // Options of the wait family.
 const (
-	WNOHANG     = 0x1
-	WUNTRACED   = 0x2
-	WSTOPPED    = 0x2
-	WEXITED     = 0x4
-	WCONTINUED  = 0x8
-	WNOWAIT     = 0x1000000
-	WNOTHREAD = 0x20000000
-	WALL      = 0x40000000
-	WCLONE    = 0x80000000
+	WNOHANG    = 0x1
+	WUNTRACED  = 0x2
+	WSTOPPED   = 0x2
+	WEXITED    = 0x4
+	WCONTINUED = 0x8
+	WNOWAIT    = 0x1000000
+	WNOTHREAD  = 0x20000000
+	WALL       = 0x40000000
+	WCLONE     = 0x80000000
 )
 
 // What waitid(2) waits for.
