@@ -106,3 +106,9 @@ type Describer interface {
 type Flusher interface {
 	Flush(c Context) error
 }
+
+// Sealer is a file with the seals of memfd_create(2).
+type Sealer interface {
+	Seals() (uint32, error)
+	AddSeals(seals uint32) error
+}
