@@ -90,7 +90,7 @@ func TestOptions(t *testing.T) {
 func TestMemfdSeals(t *testing.T) {
 	w := vfs.NewWorld()
 	fs := New(w, Options{})
-	c := vfstest.NewTask(vfstest.RootCreds())
+	c := vfstest.NewContextAs(vfstest.RootCreds())
 	d, err := fs.NewMemfd("x", linux.MFD_ALLOW_SEALING, c.Creds())
 	if err != nil {
 		t.Fatal(err)

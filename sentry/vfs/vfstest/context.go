@@ -1,7 +1,10 @@
-// Package vfstest is what tests of files need: a Context that stands for a task.
+// Package vfstest is what tests of files need: a Context that stands for a task,
+// a small world (Env: a mount tree, credentials, a working directory, methods
+// named after system calls), and the suite that every file system passes (Run).
 //
 // It knows no kernel: a Context sleeps on a channel and has the credentials that
-// the test gives it. Nothing but tests imports it.
+// the test gives it. What a file system does not have (hard links, device
+// nodes) its test names as a Lack. Nothing but tests imports it.
 package vfstest
 
 import (

@@ -1,68 +1,13 @@
-// Package vfstest is the suite that every file system passes, and a small world
-// to test file systems in: Env has a mount tree, credentials and a working
-// directory, and methods named after system calls.
-//
-// A file system's test calls Run with a function that makes an empty instance.
-// What a file system does not have (hard links, device nodes) it names in
-// Lacks. Nothing here needs privilege, a platform or a Gofer.
 package vfstest
 
 import (
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
-	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
-
-// Task is a vfs.Context for tests: credentials and a sleep that a wake-up or
-// Interrupt ends.
-type Task struct {
-	creds *cred.Creds
-	wake  chan struct{}
-	once  sync.Once
-	stop  chan struct{}
-}
-
-// NewTask makes one.
-func NewTask(cr *cred.Creds) *Task {
-	return &Task{creds: cr, wake: make(chan struct{}, 1), stop: make(chan struct{})}
-}
-
-// Creds are the task's credentials.
-func (t *Task) Creds() *cred.Creds { return t.creds }
-
-// Waker is the task itself.
-func (t *Task) Waker() waiter.Waker { return t }
-
-// Wake ends a Sleep.
-func (t *Task) Wake(*waiter.Entry, waiter.Events) bool {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-// Interrupt makes this and all further sleeps fail as a signal does.
-func (t *Task) Interrupt() { t.once.Do(func() { close(t.stop) }) }
-
-// Sleep waits for Wake, at most ten seconds, so that a test that hangs fails.
-func (t *Task) Sleep(waiter.Deadline) error {
-	select {
-	case <-t.wake:
-		return nil
-	case <-t.stop:
-		return errno.ERESTARTSYS
-	case <-time.After(10 * time.Second):
-		return errno.ETIMEDOUT
-	}
-}
 
 // RootCreds are those of root with every capability.
 func RootCreds() *cred.Creds {
@@ -86,7 +31,7 @@ type Env struct {
 	T     *testing.T
 	World *vfs.World
 	FS    *vfs.FSContext
-	C     *Task
+	C     *Context
 }
 
 // NewEnv mounts what newFS makes.
@@ -101,7 +46,7 @@ func NewEnvIn(t *testing.T, w *vfs.World, fs vfs.FileSystem) *Env {
 	t.Helper()
 	root := RootCreds()
 	ns := w.NewNamespace(fs, "test", 0, root.UserNS)
-	e := &Env{T: t, World: w, FS: vfs.NewFSContext(ns), C: NewTask(root)}
+	e := &Env{T: t, World: w, FS: vfs.NewFSContext(ns), C: NewContextAs(root)}
 	ns.DecRef()
 	t.Cleanup(e.FS.DecRef)
 	return e
@@ -110,7 +55,7 @@ func NewEnvIn(t *testing.T, w *vfs.World, fs vfs.FileSystem) *Env {
 // As is the same world for another user.
 func (e *Env) As(cr *cred.Creds) *Env {
 	f := *e
-	f.C = NewTask(cr)
+	f.C = NewContextAs(cr)
 	return &f
 }
 
