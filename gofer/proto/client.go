@@ -177,6 +177,7 @@ func (c *Client) askControl(op Op, question, answer wire.Message) (int, error) {
 func (c *Client) acquire() (*Conn, error) {
 	c.pool.Lock()
 	defer c.pool.Unlock()
+	refused := false
 	for {
 		if c.pool.closed {
 			return nil, errno.EIO
@@ -186,11 +187,14 @@ func (c *Client) acquire() (*Conn, error) {
 			c.pool.idle = c.pool.idle[:n-1]
 			return conn, nil
 		}
-		if c.pool.opened < MaxChannels-1 {
+		if c.pool.opened == 0 || c.pool.opened < MaxChannels-1 && !refused {
 			conn, err := c.openLocked()
 			if err == nil || c.pool.opened == 0 {
 				return conn, err
 			}
+			// Look again before waiting: the lock was free meanwhile.
+			refused = true
+			continue
 		}
 		c.freed.Wait()
 	}

@@ -11,9 +11,16 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
 	"github.com/bulkhead-sandbox/bulkhead/gofer/server"
+	"github.com/bulkhead-sandbox/bulkhead/internal/seccomp"
 )
 
-const serverVariable = "BULKHEAD_BENCH_GOFER"
+const serverVariable = "BULKHEAD_TEST_GOFER"
+
+// Values of serverVariable: whether the server installs its filter.
+const (
+	unfiltered = "unfiltered"
+	filtered   = "filtered"
+)
 
 // TestMain lets the benchmarks start this program again as a server: in life
 // the server is a process of its own, and one that shares the Go scheduler
@@ -23,6 +30,10 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	proc, err := server.OpenProcFD()
+	if err == nil && os.Getenv(serverVariable) == filtered {
+		filter := seccomp.Filter{Rules: append(seccomp.GoRuntime(), server.HostCalls()...), Default: seccomp.KillProcess}
+		err = filter.Install()
+	}
 	if err == nil {
 		err = server.Serve(context.Background(), server.Config{ProcFD: proc}, []server.Tree{{Name: "/", Conn: 3, RootFD: 4}})
 	}
@@ -33,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 // spawn serves dir from another process.
-func spawn(b *testing.B, dir string) *proto.Client {
+func spawn(b testing.TB, dir, filter string) *proto.Client {
 	ours, theirs, err := proto.Pair()
 	if err != nil {
 		b.Fatal(err)
@@ -47,7 +58,7 @@ func spawn(b *testing.B, dir string) *proto.Client {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), serverVariable+"=1")
+	cmd.Env = append(os.Environ(), serverVariable+"="+filter)
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(theirs), "channel"), os.NewFile(uintptr(root), "root")}
 	if err := cmd.Start(); err != nil {
@@ -70,7 +81,7 @@ func spawn(b *testing.B, dir string) *proto.Client {
 }
 
 func BenchmarkStat(b *testing.B) {
-	c := spawn(b, b.TempDir())
+	c := spawn(b, b.TempDir(), unfiltered)
 	for b.Loop() {
 		if _, err := c.Stat(proto.RootNode); err != nil {
 			b.Fatal(err)
@@ -83,7 +94,7 @@ func BenchmarkStat(b *testing.B) {
 func BenchmarkWalkOpen(b *testing.B) {
 	dir := b.TempDir()
 	write(b, dir+"/a/b/c/file", "x")
-	c := spawn(b, dir)
+	c := spawn(b, dir, unfiltered)
 	q := &proto.Walk{From: proto.RootNode, Names: []string{"a", "b", "c", "file"}, Open: proto.OpenRead}
 	for b.Loop() {
 		_, fd, err := c.Walk(q)
@@ -95,7 +106,7 @@ func BenchmarkWalkOpen(b *testing.B) {
 }
 
 func BenchmarkCreateUnlink(b *testing.B) {
-	c := spawn(b, b.TempDir())
+	c := spawn(b, b.TempDir(), unfiltered)
 	uid, gid := me()
 	for b.Loop() {
 		fd, made, err := c.Create(&proto.Make{Dir: proto.RootNode, Name: "new", Mode: 0o644, UID: uid, GID: gid, Access: proto.OpenReadWrite})
@@ -116,7 +127,7 @@ func BenchmarkReadDir(b *testing.B) {
 	for i := range 1000 {
 		write(b, fmt.Sprintf("%s/%04d", dir, i), "")
 	}
-	c := spawn(b, dir)
+	c := spawn(b, dir, unfiltered)
 	for b.Loop() {
 		q := &proto.ReadDir{Node: proto.RootNode}
 		for first := true; first || q.Dir != 0; first = false {

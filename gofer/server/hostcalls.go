@@ -1,50 +1,48 @@
 package server
 
-import "golang.org/x/sys/unix"
+import (
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/abi/sysno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/seccomp"
+)
 
-// HostCall is a host call that Serve makes, and what for.
-type HostCall struct {
-	Nr     uintptr
-	Reason string
-}
+// HostCalls lists what Serve needs beside seccomp.GoRuntime, for a filter that
+// is installed after OpenProcFD.
+func HostCalls() []seccomp.Rule { return hostCalls[:] }
 
-// HostCalls lists what Serve needs beyond the Go runtime, for a seccomp filter
-// to be installed after OpenProcFD.
-func HostCalls() []HostCall { return hostCalls[:] }
-
-var hostCalls = [...]HostCall{
-	{unix.SYS_READ, "questions of the Sentry"},
-	{unix.SYS_WRITE, "answers without a descriptor; log lines"},
-	{unix.SYS_SENDMSG, "answers with a donated descriptor"},
-	{unix.SYS_SHUTDOWN, "ending channels that another thread sleeps on"},
-	{unix.SYS_SOCKETPAIR, "further channels of a tree"},
-	{unix.SYS_CLOSE, "forgotten nodes, donated descriptors"},
-	{unix.SYS_UMASK, "modes as the Sentry asks for them"},
-	{unix.SYS_PRLIMIT64, "the budget of nodes"},
-	{unix.SYS_OPENAT2, "looking up one name beneath a directory"},
-	{unix.SYS_OPENAT, "creating files, reading directories, opening nodes again through /proc/self/fd"},
-	{unix.SYS_STATX, "attributes"},
-	{unix.SYS_READLINKAT, "targets of symlinks"},
-	{unix.SYS_GETDENTS64, "reading directories"},
-	{unix.SYS_MKDIRAT, "mkdir"},
-	{unix.SYS_MKNODAT, "FIFOs, sockets, whiteouts"},
-	{unix.SYS_SYMLINKAT, "symlink"},
-	{unix.SYS_LINKAT, "link"},
-	{unix.SYS_UNLINKAT, "unlink and rmdir"},
-	{unix.SYS_RENAMEAT2, "rename"},
-	{unix.SYS_FCHOWNAT, "owners of new files, chown"},
-	{unix.SYS_FCHMODAT, "modes of new files, chmod"},
-	{unix.SYS_FTRUNCATE, "truncate"},
-	{unix.SYS_UTIMENSAT, "utimensat"},
-	{unix.SYS_FGETXATTR, "getxattr"},
-	{unix.SYS_FSETXATTR, "setxattr"},
-	{unix.SYS_FLISTXATTR, "listxattr"},
-	{unix.SYS_FREMOVEXATTR, "removexattr"},
-	{unix.SYS_FSTATFS, "statfs"},
-	{unix.SYS_FSYNC, "fsync of directories"},
-	{unix.SYS_SYNCFS, "syncfs"},
-	{unix.SYS_SOCKET, "connecting to sockets in trees that allow it"},
-	{unix.SYS_CONNECT, "connecting to sockets in trees that allow it"},
-	{unix.SYS_UNSHARE, "a working directory of its own for a thread that connects"},
-	{unix.SYS_FCHDIR, "naming the socket to connect to by our descriptor"},
+var hostCalls = [...]seccomp.Rule{
+	{Call: sysno.Read, Action: seccomp.Allow, Reason: "questions of the Sentry"},
+	{Call: sysno.Write, Action: seccomp.Allow, Reason: "answers without a descriptor; log lines"},
+	{Call: sysno.Sendmsg, Action: seccomp.Allow, Reason: "answers with a donated descriptor"},
+	{Call: sysno.Shutdown, Action: seccomp.Allow, Reason: "ending channels that another thread sleeps on"},
+	{Call: sysno.Socketpair, Checks: []seccomp.Check{seccomp.Equal32(0, linux.AF_UNIX)}, Action: seccomp.Allow, Reason: "further channels of a tree"},
+	{Call: sysno.Close, Action: seccomp.Allow, Reason: "forgotten nodes, donated descriptors"},
+	{Call: sysno.Umask, Action: seccomp.Allow, Reason: "modes as the Sentry asks for them"},
+	{Call: sysno.Prlimit64, Action: seccomp.Allow, Reason: "the budget of nodes"},
+	{Call: sysno.Openat2, Action: seccomp.Allow, Reason: "looking up one name beneath a directory"},
+	{Call: sysno.Openat, Action: seccomp.Allow, Reason: "creating files, reading directories, opening nodes again through /proc/self/fd"},
+	{Call: sysno.Statx, Action: seccomp.Allow, Reason: "attributes"},
+	{Call: sysno.Readlinkat, Action: seccomp.Allow, Reason: "targets of symlinks"},
+	{Call: sysno.Getdents64, Action: seccomp.Allow, Reason: "reading directories"},
+	{Call: sysno.Mkdirat, Action: seccomp.Allow, Reason: "mkdir"},
+	{Call: sysno.Mknodat, Action: seccomp.Allow, Reason: "FIFOs, sockets, whiteouts"},
+	{Call: sysno.Symlinkat, Action: seccomp.Allow, Reason: "symlink"},
+	{Call: sysno.Linkat, Action: seccomp.Allow, Reason: "link"},
+	{Call: sysno.Unlinkat, Action: seccomp.Allow, Reason: "unlink and rmdir"},
+	{Call: sysno.Renameat2, Action: seccomp.Allow, Reason: "rename"},
+	{Call: sysno.Fchownat, Action: seccomp.Allow, Reason: "owners of new files, chown"},
+	{Call: sysno.Fchmodat, Action: seccomp.Allow, Reason: "modes of new files, chmod"},
+	{Call: sysno.Ftruncate, Action: seccomp.Allow, Reason: "truncate"},
+	{Call: sysno.Utimensat, Action: seccomp.Allow, Reason: "utimensat"},
+	{Call: sysno.Fgetxattr, Action: seccomp.Allow, Reason: "getxattr"},
+	{Call: sysno.Fsetxattr, Action: seccomp.Allow, Reason: "setxattr"},
+	{Call: sysno.Flistxattr, Action: seccomp.Allow, Reason: "listxattr"},
+	{Call: sysno.Fremovexattr, Action: seccomp.Allow, Reason: "removexattr"},
+	{Call: sysno.Fstatfs, Action: seccomp.Allow, Reason: "statfs"},
+	{Call: sysno.Fsync, Action: seccomp.Allow, Reason: "fsync of directories"},
+	{Call: sysno.Syncfs, Action: seccomp.Allow, Reason: "syncfs"},
+	{Call: sysno.Socket, Checks: []seccomp.Check{seccomp.Equal32(0, linux.AF_UNIX)}, Action: seccomp.Allow, Reason: "connecting to sockets in trees that allow it"},
+	{Call: sysno.Connect, Action: seccomp.Allow, Reason: "connecting to sockets in trees that allow it"},
+	{Call: sysno.Unshare, Checks: []seccomp.Check{seccomp.Equal32(0, linux.CLONE_FS)}, Action: seccomp.Allow, Reason: "a working directory of its own for a thread that connects"},
+	{Call: sysno.Fchdir, Action: seccomp.Allow, Reason: "naming the socket to connect to by our descriptor"},
 }
