@@ -1,6 +1,10 @@
 package usermem
 
-import "github.com/bulkhead-sandbox/bulkhead/abi/errno"
+import (
+	"slices"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+)
 
 // Buffer is what a read fills or a write drains: ranges of guest memory, or
 // bytes of the Sentry's own. It advances as it is used. It is not safe for
@@ -31,6 +35,14 @@ func VecBuffer(m Memory, vec []Range) *Buffer {
 		b.left += int64(r.Len)
 	}
 	return b
+}
+
+// Clone is an independent buffer over the same bytes, for a look at what may
+// have to be read again.
+func (b *Buffer) Clone() *Buffer {
+	c := *b
+	c.vec = slices.Clone(b.vec)
+	return &c
 }
 
 // Len is the number of bytes left.

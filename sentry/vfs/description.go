@@ -64,6 +64,10 @@ const creationFlags = linux.O_CREAT | linux.O_EXCL | linux.O_NOCTTY | linux.O_TR
 // IncRef takes a reference.
 func (d *Description) IncRef() { d.refs.Add(1) }
 
+// Refs is the number of references, for those who look for files that only they
+// themselves hold.
+func (d *Description) Refs() int64 { return d.refs.Load() }
+
 // TryIncRef takes a reference unless the description is gone already.
 func (d *Description) TryIncRef() bool {
 	for {

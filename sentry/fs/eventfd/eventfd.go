@@ -83,9 +83,8 @@ func (f *File) Write(_ vfs.Context, src *usermem.Buffer, _ int64) (int64, error)
 		return 0, errno.EINVAL
 	}
 	// A write that must wait is tried again: the buffer must not have moved.
-	b := *src
 	var v [8]byte
-	if _, err := b.Drain(v[:]); err != nil {
+	if _, err := src.Clone().Drain(v[:]); err != nil {
 		return 0, err
 	}
 	if err := f.Add(binary.LittleEndian.Uint64(v[:])); err != nil {
