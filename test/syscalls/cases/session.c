@@ -148,6 +148,20 @@ static struct tty open_tty(void)
 	return t;
 }
 
+// The two ends are joined by a queue that Linux empties in its own time, so
+// what was written may arrive in parts.
+static void read_exactly(int fd, char *buf, ssize_t n)
+{
+	for (ssize_t got = 0; got < n;)
+		got += CHECK_OK(read(fd, buf + got, n - got));
+}
+
+static void wait_readable(int fd)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+	CHECK_EQ(poll(&p, 1, 10000), 1);
+}
+
 CASE(pty_opens)
 {
 	struct tty t = open_tty();
@@ -183,11 +197,12 @@ CASE(pty_canonical_line)
 	CHECK_EQ(write(t.master, "hel", 3), 3);
 	CHECK_ERRNO(read(t.slave, buf, sizeof buf), EAGAIN);
 	CHECK_EQ(write(t.master, "lo\n", 3), 3);
+	wait_readable(t.slave);
 	CHECK_EQ(read(t.slave, buf, sizeof buf), 6);
 	CHECK_STR(buf, "hello\n");
 	// Echo, with the newline as carriage return and newline.
 	memset(buf, 0, sizeof buf);
-	CHECK_EQ(read(t.master, buf, sizeof buf), 7);
+	read_exactly(t.master, buf, 7);
 	CHECK_STR(buf, "hello\r\n");
 }
 
@@ -245,10 +260,10 @@ CASE(pty_raw)
 	cfmakeraw(&tio);
 	CHECK_OK(tcsetattr(t.slave, TCSANOW, &tio));
 	CHECK_EQ(write(t.master, "a\r\003", 3), 3);
-	CHECK_EQ(read(t.slave, buf, sizeof buf), 3);
+	read_exactly(t.slave, buf, 3);
 	CHECK(!memcmp(buf, "a\r\003", 3));
 	CHECK_EQ(write(t.slave, "x\n", 2), 2);
-	CHECK_EQ(read(t.master, buf, sizeof buf), 2);
+	read_exactly(t.master, buf, 2);
 	CHECK(!memcmp(buf, "x\n", 2));
 }
 
@@ -275,7 +290,7 @@ CASE(pty_output_processing)
 	struct tty t = open_tty();
 	char buf[64] = {0};
 	CHECK_EQ(write(t.slave, "a\nb", 3), 3);
-	CHECK_EQ(read(t.master, buf, sizeof buf), 4);
+	read_exactly(t.master, buf, 4);
 	CHECK_STR(buf, "a\r\nb");
 }
 
@@ -590,6 +605,7 @@ CASE(tty_ioctls_of_strangers)
 	CHECK_OK(tcdrain(t.slave));
 	int n = -1;
 	CHECK_EQ(write(t.master, "abc\n", 4), 4);
+	wait_readable(t.slave);
 	CHECK_OK(ioctl(t.slave, FIONREAD, &n));
 	CHECK_EQ(n, 4);
 }
