@@ -161,8 +161,11 @@ func (d *directory) made(q *proto.Make, ask func() (*proto.Made, error)) (*inode
 	defer d.change.Unlock()
 	version := d.beginChange()
 	m, err := ask()
-	for tries := 1; err == errno.ENFILE && tries < attempts; tries++ {
-		d.fs.makeRoom()
+	if err == errno.ENFILE {
+		st := d.fs.state.Lock()
+		gone := st.shrink(st.bound / 2)
+		d.fs.state.Unlock()
+		d.fs.client.Forget(gone...)
 		m, err = ask()
 	}
 	if err != nil {

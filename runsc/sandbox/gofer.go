@@ -1,0 +1,92 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-sandbox/bulkhead/runsc/specconv"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
+)
+
+// goferNamespaces are all but the user namespace: root's gofer has to be root on
+// the host to make files of any owner.
+const goferNamespaces = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
+	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+
+// GoferConfig is the document that a gofer reads from control.ConfigFD.
+type GoferConfig struct {
+	// Trees are served on the connections from control.FirstFD on.
+	Trees []specconv.Tree
+	// SquashOwner says that few ids exist for the gofer: files that should
+	// belong to any other become its own.
+	SquashOwner bool
+}
+
+// writeGoferConfig writes the document for the gofer of c.
+func writeGoferConfig(w io.Writer, c *Config) error {
+	if err := json.NewEncoder(w).Encode(GoferConfig{Trees: c.Trees, SquashOwner: os.Geteuid() != 0}); err != nil {
+		return fmt.Errorf("configure gofer: %w", err)
+	}
+	return nil
+}
+
+// ReadGoferConfig reads the document.
+func ReadGoferConfig(r io.Reader) (*GoferConfig, error) {
+	c := new(GoferConfig)
+	if err := json.NewDecoder(r).Decode(c); err != nil {
+		return nil, fmt.Errorf("read gofer configuration: %w", err)
+	}
+	return c, nil
+}
+
+// goferSpec says how to start the gofer of c.
+func goferSpec(c *Config, ends []*os.File) childSpec {
+	attr := &syscall.SysProcAttr{Cloneflags: goferNamespaces, Setsid: true}
+	maps, rootless := c.Boot.Container.UIDMap, os.Geteuid() != 0
+	if rootless || len(maps) > 0 {
+		goferUserNamespace(attr, c)
+	}
+	if c.Lifetime == WithStarter {
+		attr.Pdeathsig = syscall.SIGKILL
+	}
+	return childSpec{
+		args:  []string{"runsc", GoferCommand, c.Boot.Container.ID},
+		stdio: [3]*os.File{nil, c.Errors, c.Errors},
+		files: ends,
+		attr:  attr,
+	}
+}
+
+// goferUserNamespace makes the gofer see the ids that the container sees. For an
+// ordinary user without maps, that is the user's own id and nobody.
+func goferUserNamespace(attr *syscall.SysProcAttr, c *Config) {
+	attr.Cloneflags |= unix.CLONE_NEWUSER
+	container := &c.Boot.Container
+	if len(container.UIDMap) == 0 {
+		mapOnly(attr, os.Geteuid(), os.Getegid())
+		attr.Credential = &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid()), NoSetGroups: true}
+	} else {
+		attr.UidMappings = idMappings(container.UIDMap)
+		attr.GidMappings = idMappings(container.GIDMap)
+		attr.Credential = &syscall.Credential{
+			Uid: uint32(attr.UidMappings[0].ContainerID), NoSetGroups: true,
+		}
+		if len(attr.GidMappings) > 0 {
+			attr.Credential.Gid = uint32(attr.GidMappings[0].ContainerID)
+		}
+		attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
+	}
+	attr.AmbientCaps = append([]uintptr{unix.CAP_SYS_ADMIN}, goferCapabilities...)
+}
+
+func idMappings(in []control.IDMap) (out []syscall.SysProcIDMap) {
+	for _, m := range in {
+		out = append(out, syscall.SysProcIDMap{ContainerID: int(m.Inside), HostID: int(m.Outside), Size: int(m.Count)})
+	}
+	return out
+}
