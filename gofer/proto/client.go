@@ -423,3 +423,11 @@ func (c *Client) Forget(nodes ...Forgotten) {
 		nodes = nodes[n:]
 	}
 }
+
+// ForgetNow is Forget, and waits until the server has done it: when it had no
+// room for nodes.
+func (c *Client) ForgetNow(nodes ...Forgotten) {
+	c.Forget(nodes...)
+	// The control channel's questions are answered in order.
+	c.askControl(OpStat, &Node{RootNode}, &Attr{})
+}

@@ -16,7 +16,7 @@ const (
 
 // The register sets that PtraceGetRegSet knows.
 const (
-	RegSetFP     = 1     // NT_PRFPREG
+	RegSetFP     = 2     // NT_PRFPREG
 	RegSetXState = 0x202 // NT_X86_XSTATE
 )
 

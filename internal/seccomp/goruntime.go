@@ -40,6 +40,8 @@ var goRuntime = [...]Rule{
 	{Call: sysno.EpollCtl, Action: Allow, Reason: "go runtime: the poller"},
 	{Call: sysno.EpollPwait, Action: Allow, Reason: "go runtime: the poller"},
 	{Call: sysno.Eventfd2, Action: Allow, Reason: "go runtime: waking the poller"},
+	{Call: sysno.SchedGetaffinity, Action: Allow, Reason: "go runtime: looking now and then how many processors there are"},
+	{Call: sysno.Pread64, Action: Allow, Reason: "go runtime: looking now and then at the cgroup limit of processors"},
 	{Call: sysno.Exit, Action: Allow, Reason: "go runtime: threads that end"},
 	{Call: sysno.ExitGroup, Action: Allow, Reason: "the end of the process"},
 }

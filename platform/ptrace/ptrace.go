@@ -43,7 +43,7 @@ import (
 // Platform implements platform.Platform.
 type Platform struct {
 	layout  platform.Layout
-	freshFP []byte // the floating point state of a new process
+	freshFP []byte // the floating point state of the template and a new process
 
 	// ready brings new stubs from the goroutine that traces the template,
 	// which makes one ahead, so that execve need not wait for it.
@@ -104,7 +104,7 @@ func New() (*Platform, error) {
 }
 
 // check makes sure that stubs can be traced and read, which the host's
-// settings may forbid, and notes what a new process's registers hold.
+// settings may forbid.
 func (p *Platform) check() error {
 	as, t, err := p.NewAddressSpace()
 	if err != nil {
@@ -116,11 +116,6 @@ func (p *Platform) check() error {
 	if err := th.own(); err != nil {
 		return fmt.Errorf("trace it (is kernel.yama.ptrace_scope above 1?): %w", err)
 	}
-	state, err := th.FPState()
-	if err != nil {
-		return fmt.Errorf("read its floating point state: %w", err)
-	}
-	p.freshFP = freshState(state)
 	var b [1]byte
 	if _, err := host.ReadProcess(th.as.pid, b[:], stubCode); err != nil {
 		return fmt.Errorf("read its memory: %w", err)

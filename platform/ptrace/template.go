@@ -141,6 +141,15 @@ func (p *Platform) confineTemplate(t *tracee, step func(string, uint64, ...uint6
 	if err := host.PtraceSetSigMask(t.tid, 0); err != nil {
 		return fmt.Errorf("set its signal mask: %w", err)
 	}
+	state := make([]byte, maxState)
+	n, errFP := host.PtraceGetRegSet(t.tid, host.RegSetXState, state)
+	p.freshFP = freshState(state[:n])
+	if errFP == nil {
+		errFP = host.PtraceSetRegSet(t.tid, host.RegSetXState, p.freshFP)
+	}
+	if errFP != nil {
+		return fmt.Errorf("clear its floating point state: %w", errFP)
+	}
 	const setModeFilter = 1
 	step("name it", unix.SYS_PRCTL, unix.PR_SET_NAME, stubData)
 	step("forbid core files", unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, stubData+16, 0)

@@ -52,7 +52,7 @@ func (t *tracee) seize() error {
 		return err
 	}
 	if err := host.PtraceInterrupt(t.tid); err != nil {
-		return err
+		return t.lost(err)
 	}
 	for {
 		status, err := t.wait()
@@ -65,7 +65,7 @@ func (t *tracee) seize() error {
 		}
 		// A signal from outside came first; the stop is still to come.
 		if err := host.PtraceCont(t.tid); err != nil {
-			return err
+			return t.lost(err)
 		}
 	}
 }

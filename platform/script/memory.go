@@ -39,8 +39,9 @@ type vma struct {
 // backing is shared memory: a file's, through a descriptor of our own, or
 // anonymous. It lives until the garbage collector finds no user.
 type backing struct {
-	fd    int // -1 for anonymous memory
-	pages map[int64]*page
+	fd       int // -1 for anonymous memory
+	readOnly bool
+	pages    map[int64]*page
 }
 
 // access says what an access needs.
@@ -59,9 +60,13 @@ func (as *space) Map(by platform.Thread, m platform.Mapping) error {
 	if err := checkRange(m.Addr, m.Length); err != nil {
 		return err
 	}
+	kind := m.Flags & linux.MAP_TYPE
+	if kind != linux.MAP_SHARED && kind != linux.MAP_PRIVATE || m.Prot&^anyProt != 0 {
+		return errno.EINVAL
+	}
 	v := vma{
 		start: m.Addr, end: m.Addr + m.Length, prot: m.Prot,
-		private: m.Flags&linux.MAP_TYPE == linux.MAP_PRIVATE,
+		private: kind == linux.MAP_PRIVATE,
 		offset:  m.Offset,
 	}
 	if m.FD >= 0 {
@@ -88,6 +93,8 @@ func checkRange(addr, length uintptr) error {
 	return nil
 }
 
+const anyProt = linux.PROT_READ | linux.PROT_WRITE | linux.PROT_EXEC
+
 // fileBacking checks the rights as mmap does and takes a descriptor of its own.
 func fileBacking(fd int, prot linux.Prot, private bool) (*backing, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
@@ -102,7 +109,7 @@ func fileBacking(fd int, prot linux.Prot, private bool) (*backing, error) {
 	if err != nil {
 		return nil, errno.FromHost(err)
 	}
-	b := &backing{fd: own}
+	b := &backing{fd: own, readOnly: mode == unix.O_RDONLY}
 	closeWhenUnused(b)
 	return b, nil
 }
@@ -142,6 +149,9 @@ func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Pr
 		}
 		if v.start != next {
 			return errno.ENOMEM
+		}
+		if prot&linux.PROT_WRITE != 0 && !v.private && v.backing.readOnly {
+			return errno.EACCES
 		}
 		v.prot = prot
 		next = v.end

@@ -207,10 +207,21 @@ func (fs *FS) lookup(dir *inode, name string) (proto.Step, string, error) {
 	return w.Steps[0], w.Target, nil
 }
 
-// walk asks for several names. When the Gofer has no room for nodes, half of
-// ours go and it is asked again.
+// attempts is how often the Gofer is asked when it has no room for nodes: other
+// tasks may take what one made room for.
+const attempts = 16
+
+// makeRoom unbinds half of the inodes that nobody needs.
+func (fs *FS) makeRoom() {
+	st := fs.state.Lock()
+	gone := st.shrink(st.bound / 2)
+	fs.state.Unlock()
+	fs.client.ForgetNow(gone...)
+}
+
+// walk asks for several names.
 func (fs *FS) walk(dir *inode, names []string) (*proto.Walked, error) {
-	for again := false; ; again = true {
+	for tries := 1; ; tries++ {
 		id, err := dir.pin()
 		if err != nil {
 			return nil, err
@@ -223,14 +234,11 @@ func (fs *FS) walk(dir *inode, names []string) (*proto.Walked, error) {
 		if err != nil {
 			return nil, err
 		}
-		if errno.Errno(w.Errno) != errno.ENFILE || again {
+		if errno.Errno(w.Errno) != errno.ENFILE || tries == attempts {
 			return w, nil
 		}
 		fs.forgetSteps(w.Steps)
-		st := fs.state.Lock()
-		gone := st.shrink(st.bound / 2)
-		fs.state.Unlock()
-		fs.client.Forget(gone...)
+		fs.makeRoom()
 	}
 }
 

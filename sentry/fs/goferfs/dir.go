@@ -161,11 +161,8 @@ func (d *directory) made(q *proto.Make, ask func() (*proto.Made, error)) (*inode
 	defer d.change.Unlock()
 	version := d.beginChange()
 	m, err := ask()
-	if err == errno.ENFILE {
-		st := d.fs.state.Lock()
-		gone := st.shrink(st.bound / 2)
-		d.fs.state.Unlock()
-		d.fs.client.Forget(gone...)
+	for tries := 1; err == errno.ENFILE && tries < attempts; tries++ {
+		d.fs.makeRoom()
 		m, err = ask()
 	}
 	if err != nil {
