@@ -38,6 +38,27 @@ func newEnv(t testing.TB, o Options, adjust func(*server.Tree, *server.Config)) 
 
 func newEnvAt(t testing.TB, dir string, o Options, adjust func(*server.Tree, *server.Config)) *env {
 	t.Helper()
+	w := vfs.NewWorld()
+	o.Name = "/"
+	o.Log = func(line string) { t.Log(line) }
+	fs, err := New(w, serve(t, dir, adjust), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{TB: t, Context: ownContext(), dir: dir, fs: fs}
+	ns := w.NewNamespace(fs, "none", 0, e.Creds().UserNS)
+	e.at = vfs.NewFSContext(ns)
+	t.Cleanup(func() {
+		e.at.DecRef()
+		fs.Release()
+	})
+	return e
+}
+
+// serve serves dir and returns the client's end. At the end of the test no
+// descriptor may be left.
+func serve(t testing.TB, dir string, adjust func(*server.Tree, *server.Config)) int {
+	t.Helper()
 	before := openFDs(t)
 	proc, err := server.OpenProcFD()
 	if err != nil {
@@ -58,20 +79,7 @@ func newEnvAt(t testing.TB, dir string, o Options, adjust func(*server.Tree, *se
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(context.Background(), cfg, []server.Tree{tree}) }()
-
-	w := vfs.NewWorld()
-	o.Name = "/"
-	o.Log = func(line string) { t.Log(line) }
-	fs, err := New(w, ours, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &env{TB: t, Context: ownContext(), dir: dir, fs: fs}
-	ns := w.NewNamespace(fs, "none", 0, e.Creds().UserNS)
-	e.at = vfs.NewFSContext(ns)
 	t.Cleanup(func() {
-		e.at.DecRef()
-		fs.Release()
 		select {
 		case err := <-done:
 			if err != nil {
@@ -85,7 +93,48 @@ func newEnvAt(t testing.TB, dir string, o Options, adjust func(*server.Tree, *se
 			t.Errorf("%d descriptors before, %d after", before, after)
 		}
 	})
-	return e
+	return ours
+}
+
+func TestSuite(t *testing.T) {
+	for name, caching := range map[string]Caching{"exclusive": Exclusive, "shared": Shared} {
+		t.Run(name, func(t *testing.T) {
+			vfstest.Run(t, func(t *testing.T, w *vfs.World) vfs.FileSystem {
+				conn := serve(t, t.TempDir(), func(tree *server.Tree, _ *server.Config) {
+					tree.Allow = server.AllowDevices | server.AllowWhiteouts
+				})
+				fs, err := New(w, conn, Options{Name: "/", Caching: caching, Log: func(line string) { t.Log(line) }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(fs.Release)
+				return fs
+			}, lacks(t)...)
+		})
+	}
+}
+
+// lacks probes the temporary directory.
+func lacks(t *testing.T) (l []vfstest.Lack) {
+	dir := t.TempDir()
+	if os.Getuid() != 0 {
+		l = append(l, vfstest.LacksOwners, vfstest.LacksNodes)
+	}
+	if unix.Setxattr(dir, "user.probe", nil, 0) != nil {
+		l = append(l, vfstest.LacksXattrs)
+	}
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	if err != nil {
+		return append(l, vfstest.LacksTmpfile, vfstest.LacksHoles)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Pwrite(fd, []byte("x"), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := unix.Seek(fd, 0, unix.SEEK_DATA); err != nil || at == 0 {
+		l = append(l, vfstest.LacksHoles)
+	}
+	return l
 }
 
 // ownContext is a task of the user who runs the test, with all capabilities.
