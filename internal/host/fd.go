@@ -279,3 +279,70 @@ func (l *leakRecord) closed(fd *FD) {
 	defer l.mu.Unlock()
 	delete(l.open, fd)
 }
+
+// ReadNow and WriteNow read and write what is possible without waiting, at the
+// file's own offset: EAGAIN if that is nothing. They do not change the file's
+// flags, which its other users share. One host call where the host supports
+// it for the kind of file, two where not.
+func (fd *FD) ReadNow(b []byte) (int, error) {
+	n, err := retry(func() (int, error) {
+		return unix.Preadv2(fd.Number(), [][]byte{b}, -1, unix.RWF_NOWAIT)
+	})
+	if err != errno.EOPNOTSUPP {
+		return n, err
+	}
+	if err := fd.readyNow(unix.POLLIN); err != nil {
+		return 0, err
+	}
+	return fd.Read(b)
+}
+
+// atomicWrite is what a descriptor that polls as writable takes without
+// waiting (PIPE_BUF, and what a terminal's driver guarantees).
+const atomicWrite = 2048
+
+// WriteNow is the other direction.
+func (fd *FD) WriteNow(b []byte) (int, error) {
+	n, err := retry(func() (int, error) {
+		return unix.Pwritev2(fd.Number(), [][]byte{b}, -1, unix.RWF_NOWAIT)
+	})
+	if err != errno.EOPNOTSUPP {
+		return n, err
+	}
+	if err := fd.readyNow(unix.POLLOUT); err != nil {
+		return 0, err
+	}
+	return fd.Write(b[:min(len(b), atomicWrite)])
+}
+
+func (fd *FD) readyNow(want int16) error {
+	ev, err := fd.Poll(want)
+	if err != nil {
+		return err
+	}
+	if ev == 0 {
+		return errno.EAGAIN
+	}
+	return nil
+}
+
+// Poll returns which of the events (POLL*) hold now.
+func (fd *FD) Poll(want int16) (int16, error) {
+	p := []unix.PollFd{{Fd: int32(fd.Number()), Events: want}}
+	if _, err := retry(func() (int, error) { return unix.Poll(p, 0) }); err != nil {
+		return 0, err
+	}
+	return p[0].Revents, nil
+}
+
+// StatusFlags are F_GETFL's.
+func (fd *FD) StatusFlags() (int, error) {
+	n, err := unix.FcntlInt(uintptr(fd.Number()), unix.F_GETFL, 0)
+	return n, failure(err)
+}
+
+// Buffered is FIONREAD.
+func (fd *FD) Buffered() (int, error) {
+	n, err := unix.IoctlGetInt(fd.Number(), unix.TIOCINQ)
+	return n, failure(err)
+}
