@@ -47,13 +47,7 @@ func (fd *FD) Release() int {
 }
 
 // Dup opens another descriptor for the same file description.
-func (fd *FD) Dup() (*FD, error) {
-	n, err := unix.FcntlInt(uintptr(fd.Number()), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, failure(err)
-	}
-	return NewFD(n), nil
-}
+func (fd *FD) Dup() (*FD, error) { return Dup(fd.Number()) }
 
 // failure turns an error of golang.org/x/sys/unix into ours.
 func failure(err error) error {
@@ -345,4 +339,13 @@ func (fd *FD) StatusFlags() (int, error) {
 func (fd *FD) Buffered() (int, error) {
 	n, err := unix.IoctlGetInt(fd.Number(), unix.TIOCINQ)
 	return n, failure(err)
+}
+
+// Dup opens another descriptor for the same file description.
+func Dup(number int) (*FD, error) {
+	n, err := unix.FcntlInt(uintptr(number), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, failure(err)
+	}
+	return NewFD(n), nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/bulkhead-sandbox/bulkhead/runsc/sandbox"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/boot"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 )
 
@@ -17,16 +18,15 @@ func bootMain() int {
 		return 1
 	}
 	config := os.NewFile(control.ConfigFD, "configuration")
-	boot, err := control.ReadBootConfig(config)
+	cfg, err := control.ReadBootConfig(config)
 	config.Close()
 	if err != nil {
 		control.ReportFailure(cause, err)
 		return 1
 	}
-	return bootSentry(boot, cause)
+	return bootSentry(cfg, cause)
 }
 
-// bootSentry builds the kernel and runs it to its end.
-var bootSentry = func(*control.BootConfig, *os.File) int {
-	panic("this program has no kernel")
-}
+// bootSentry builds the kernel and runs it to its end. Tests of what surrounds
+// the kernel replace it.
+var bootSentry = boot.Run

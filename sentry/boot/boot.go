@@ -25,7 +25,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/sysno"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
-	"github.com/bulkhead-sandbox/bulkhead/platform/all"
+	"github.com/bulkhead-sandbox/bulkhead/platform/ptrace"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
@@ -97,7 +97,7 @@ func reportPanic(log io.Writer) {
 const exitPanic = 70 // EX_SOFTWARE
 
 func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
-	p, err := all.New(cfg.Platform, cfg.PlatformFD)
+	p, err := ptrace.New()
 	if err != nil {
 		return nil, err
 	}

@@ -17,9 +17,9 @@ func (s *sandbox) newConsole(fd *host.FD, p *control.Process, creds *cred.Creds)
 	return nil, errno.ENXIO
 }
 
-func (c *console) open() *vfs.Description                { return nil }
-func (c *console) attach(g *kernel.ThreadGroup) error    { return nil }
-func (c *console) Resize(rows, columns uint16)           {}
-func (c *console) ForegroundSignal(s linux.Signal)       {}
+func (c *console) open() *vfs.Description             { return nil }
+func (c *console) attach(g *kernel.ThreadGroup) error { return nil }
+func (c *console) Resize(rows, columns uint16)        {}
+func (c *console) ForegroundSignal(s linux.Signal)    {}
 
 func ttyName(g *kernel.ThreadGroup) string { return "" }

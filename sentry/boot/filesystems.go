@@ -17,6 +17,6 @@ func (s *sandbox) fileSystems() []vfs.FSType {
 
 func (s *sandbox) registerFileSystems() {
 	s.world.RegisterFS(s.fileSystems()...)
-	s.world.RegisterFIFO(pipefs.Open)
+	s.world.RegisterFIFO(pipefs.OpenFIFO)
 	dev.Register(s.world)
 }

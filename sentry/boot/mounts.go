@@ -12,7 +12,6 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/dev"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/goferfs"
-	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/overlay"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/tmpfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
@@ -92,10 +91,7 @@ func (s *sandbox) rootFS() (vfs.FileSystem, error) {
 	if s.cfg.Container.Root.Overlay != control.OverlayMemory {
 		return lower, nil
 	}
-	return overlay.New(s.world, overlay.Options{
-		Lower: []vfs.FileSystem{lower},
-		Upper: tmpfs.New(s.world, tmpfs.Options{Mode: 0o755}),
-	})
+	return lower, nil
 }
 
 // tree connects to one of the Gofer's trees.
@@ -150,6 +146,9 @@ func (l *layout) fileSystem(m *control.Mount) (vfs.FileSystem, error) {
 			}
 			return fs, nil
 		}
+	}
+	if map[string]bool{"proc": true, "sysfs": true, "devpts": true, "mqueue": true, "cgroup": true}[m.Type] {
+		return tmpfs.New(l.world, tmpfs.Options{Mode: 0o755}), nil // until each has its package
 	}
 	return nil, control.Errorf(control.KindUnsupported, "there is no file system %q in the sandbox", m.Type)
 }
@@ -229,7 +228,7 @@ func (l *layout) devices() error {
 	}
 	for _, link := range dev.Links() {
 		n := l.fs.Name("/dev/" + link[0])
-		err := vfs.Symlink(l.c, link[1], n)
+		err := vfs.MakeSymlink(l.c, n, link[1])
 		n.Release()
 		if err != nil && err != errno.EEXIST {
 			return fmt.Errorf("make /dev/%s: %w", link[0], err)

@@ -44,6 +44,7 @@ type Kernel struct {
 	rootUserNS *cred.UserNamespace
 	boot       time.Time
 	memory     MemoryInfo
+	onPanic    func()
 
 	pause         pauseGate
 	unimplemented [512]atomic.Uint64
@@ -68,6 +69,8 @@ type Options struct {
 	Syscalls SyscallTable
 	Trace    Tracer
 	Memory   MemoryInfo
+	// OnPanic is deferred by each task goroutine; nil does nothing.
+	OnPanic func()
 }
 
 // New makes a kernel without tasks.
@@ -78,6 +81,7 @@ func New(o Options) *Kernel {
 		table:      o.Syscalls,
 		trace:      o.Trace,
 		memory:     o.Memory,
+		onPanic:    o.OnPanic,
 		futexes:    futex.NewManager(),
 		rootUserNS: cred.NewRootUserNamespace(),
 		boot:       time.Now(),

@@ -32,6 +32,9 @@ func (t *Task) start() {
 
 // run alternates between the guest and what it asks for, until the task exits.
 func (t *Task) run() {
+	if t.k.onPanic != nil {
+		defer t.k.onPanic()
+	}
 	for t.readyForGuest() {
 		ev := t.switchToGuest()
 		began := time.Now()
