@@ -305,3 +305,6 @@ func wantErr(t *testing.T, what string, err error, want errno.Errno) {
 		t.Errorf("%s: %v, want %v", what, err, want)
 	}
 }
+
+// Count is how many platforms one Run makes.
+func Count() int { return len(cases) }

@@ -129,7 +129,10 @@ func (p *Platform) emptyTemplate(t *tracee, start, final platform.Range) error {
 // installs the filter, through the scratch page.
 func (p *Platform) confineTemplate(t *tracee, step func(string, uint64, ...uint64), err *error) error {
 	const filterAt = 64
-	filter := stubFilter()
+	filter, buildErr := stubFilter()
+	if buildErr != nil {
+		return buildErr
+	}
 	scratch := make([]byte, filterAt, filterAt+len(filter))
 	copy(scratch, "guest")                                             // 0: the name
 	binary.LittleEndian.PutUint16(scratch[32:], uint16(len(filter)/8)) // 32: struct sock_fprog
