@@ -621,6 +621,18 @@ func TestXattr(t *testing.T) {
 	if string(v) != "v" || err != nil {
 		t.Errorf("get %q, %v", v, err)
 	}
+	e.host("plain", "")
+	plain, err := named(e, "/plain", func(n vfs.Name) (vfs.Path, error) { return vfs.Resolve(e, n, vfs.How{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.DecRef()
+	e.asks("a file without any", 1, func() {
+		for range 3 {
+			_, err := vfs.GetXattr(e, plain, "security.capability")
+			e.want("get", err, errno.ENODATA)
+		}
+	})
 	names, err := vfs.ListXattr(e, p)
 	if err != nil || !strings.Contains(strings.Join(names, " "), "user.x") {
 		t.Errorf("list %q, %v", names, err)

@@ -1,6 +1,8 @@
 package goferfs
 
 import (
+	"sync/atomic"
+
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
@@ -27,6 +29,7 @@ type inode struct {
 
 	binding // guarded by FS.state
 	fds     inodeFDs
+	xattrs  atomic.Uint32 // an xattrState
 }
 
 // attrCache is the attributes last seen. They are true if checked == version;
@@ -306,47 +309,4 @@ func (s *symlink) Readlink(vfs.Context) (string, error) {
 	defer s.unpin()
 	s.target, err = s.fs.client.Readlink(id)
 	return s.target, err
-}
-
-// GetXattr implements vfs.XattrInode.
-func (i *inode) GetXattr(_ vfs.Context, name string) ([]byte, error) {
-	id, err := i.pin()
-	if err != nil {
-		return nil, err
-	}
-	defer i.unpin()
-	return i.fs.client.GetXattr(id, name)
-}
-
-// SetXattr implements vfs.XattrInode.
-func (i *inode) SetXattr(_ vfs.Context, name string, value []byte, flags int) error {
-	id, err := i.pin()
-	if err != nil {
-		return err
-	}
-	defer i.unpin()
-	defer i.touched()
-	return i.fs.client.SetXattr(&proto.Xattr{Node: id, Name: name, Value: value, Flags: uint32(flags)})
-}
-
-// ListXattr implements vfs.XattrInode.
-func (i *inode) ListXattr(vfs.Context) ([]string, error) {
-	id, err := i.pin()
-	if err != nil {
-		return nil, err
-	}
-	defer i.unpin()
-	b, err := i.fs.client.ListXattr(id)
-	return splitNUL(b), err
-}
-
-// RemoveXattr implements vfs.XattrInode.
-func (i *inode) RemoveXattr(_ vfs.Context, name string) error {
-	id, err := i.pin()
-	if err != nil {
-		return err
-	}
-	defer i.unpin()
-	defer i.touched()
-	return i.fs.client.RemoveXattr(id, name)
 }
