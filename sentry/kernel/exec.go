@@ -312,7 +312,7 @@ func (t *Task) takeLeaderIdentityLocked() {
 // install makes the loaded program the one that the task runs.
 func (t *Task) install(img *image) {
 	g := t.group
-	g.endAttachments()
+	g.endAttachments(byExec)
 	t.leaveMemory()
 	t.clearTID = 0
 	t.SetRobustList(0)

@@ -13,7 +13,7 @@ import (
 func (t *Task) exit() {
 	t.leaveMemory()
 	if t.lastThread() {
-		t.group.endAttachments()
+		t.group.endAttachments(byExit)
 	}
 	t.releaseFiles()
 	t.notifyExit()

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/platform"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/clock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/futex"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
@@ -38,6 +39,7 @@ type Kernel struct {
 	world    *vfs.World
 	table    SyscallTable
 	futexes  *futex.Manager
+	timers   clock.Wheel
 	trace    Tracer
 
 	tasks      taskSet
@@ -100,6 +102,9 @@ func (k *Kernel) World() *vfs.World { return k.world }
 
 // Futexes are the futexes of all tasks.
 func (k *Kernel) Futexes() *futex.Manager { return k.futexes }
+
+// Timers drives the timers of all tasks and files.
+func (k *Kernel) Timers() *clock.Wheel { return &k.timers }
 
 // RootUserNS is the user namespace in which ids are what they are.
 func (k *Kernel) RootUserNS() *cred.UserNamespace { return k.rootUserNS }

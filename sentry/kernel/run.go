@@ -66,7 +66,9 @@ func (t *Task) switchToGuest() platform.Event {
 		return platform.Event{Kind: platform.Interrupted}
 	}
 	began := time.Now()
+	t.guestSince.Store(max(int64(began.Sub(t.k.boot)), 1))
 	ev := th.Switch(&t.regs)
+	t.guestSince.Store(0)
 	t.guestNS.Add(int64(time.Since(began)))
 	return ev
 }

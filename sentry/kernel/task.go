@@ -67,8 +67,12 @@ type Task struct {
 
 	guestNS atomic.Int64 // nanoseconds in the guest
 	sysNS   atomic.Int64 // nanoseconds in the Sentry, not asleep
-	sleeps  atomic.Int64 // voluntary context switches
-	inSysNR atomic.Int64 // the call that is being served, or -1
+
+	// guestSince is when the task went into the guest, in nanoseconds since
+	// boot; 0: it is not there.
+	guestSince atomic.Int64
+	sleeps     atomic.Int64 // voluntary context switches
+	inSysNR    atomic.Int64 // the call that is being served, or -1
 }
 
 // Namespaces are the namespaces of a task other than pid (Task.PIDNS), user
@@ -132,6 +136,10 @@ func (t *Task) TID() int32 { return t.pid.In(t.pidNS) }
 
 // PID is the task's identity.
 func (t *Task) PID() *PID { return t.pid }
+
+// ProcessID identifies the task's process in the credentials of messages: a
+// *PID.
+func (t *Task) ProcessID() any { return t.group.pid }
 
 // TIDIn is the thread id as ns sees it.
 func (t *Task) TIDIn(ns *PIDNamespace) int32 { return t.pid.In(ns) }
@@ -266,7 +274,11 @@ func (t *Task) StartTime() time.Time { return t.started }
 
 // CPUTime is the time in the guest and in the Sentry.
 func (t *Task) CPUTime() (user, system time.Duration) {
-	return time.Duration(t.guestNS.Load()), time.Duration(t.sysNS.Load())
+	user = time.Duration(t.guestNS.Load())
+	if since := t.guestSince.Load(); since != 0 {
+		user += max(time.Since(t.k.boot)-time.Duration(since), 0)
+	}
+	return user, time.Duration(t.sysNS.Load())
 }
 
 // ContextSwitches is how often the task slept.

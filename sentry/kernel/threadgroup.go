@@ -106,8 +106,16 @@ func (g *ThreadGroup) HasAttachment(key any) (any, bool) { return g.attach.Load(
 // exits or it calls execve.
 type Ender interface{ ProcessEnded() }
 
-func (g *ThreadGroup) endAttachments() {
+// ExecSurvivor is an attachment that outlives execve.
+type ExecSurvivor interface{ SurvivesExec() }
+
+// endAttachments ends them when the process exits, and but for the survivors
+// when it executes another program.
+func (g *ThreadGroup) endAttachments(why ending) {
 	g.attach.Range(func(key, v any) bool {
+		if _, ok := v.(ExecSurvivor); ok && why == byExec {
+			return true
+		}
 		if e, ok := v.(Ender); ok {
 			e.ProcessEnded()
 		}
@@ -115,6 +123,13 @@ func (g *ThreadGroup) endAttachments() {
 		return true
 	})
 }
+
+type ending uint8
+
+const (
+	byExit ending = iota
+	byExec
+)
 
 // Leader is the first thread.
 func (g *ThreadGroup) Leader() *Task {

@@ -17,6 +17,10 @@ func families() [][]Call {
 		schedCalls,
 		miscCalls,
 		pidfdCalls,
+		pipeCalls,
+		futexCalls,
+		pollCalls,
+		clockCalls,
 	}
 }
 
