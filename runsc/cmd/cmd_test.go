@@ -685,3 +685,109 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("--help: %q", help)
 	}
 }
+
+func TestGoferServesTheBundle(t *testing.T) {
+	h := newHost(t)
+	rw, ro := t.TempDir(), t.TempDir()
+	file := filepath.Join(t.TempDir(), "single")
+	for _, path := range []string{filepath.Join(h.dir, "rootfs/hello"), filepath.Join(rw, "f"), filepath.Join(ro, "f"), file} {
+		if err := os.WriteFile(path, []byte(filepath.Base(path)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Symlink("/etc/passwd", filepath.Join(h.dir, "rootfs/out"))
+	h.bundle(func(s *specs.Spec) {
+		s.Root.Readonly = false
+		bind(rw, "/rw")(s)
+		bind(ro, "/ro")(s)
+		s.Mounts[len(s.Mounts)-1].Options = []string{"rbind", "ro"}
+		bind(file, "/single")(s)
+	}, "read", "0:hello", "read", "0:out/x", "read", "0:..", "create", "0:new",
+		"read", "1:f", "create", "1:new", "read", "2:f", "create", "2:new", "read", "3:", "exit", "0")
+	want := `0:hello uid=0 "hello" <nil>
+0:out/x symlink to /etc/passwd
+0:.. invalid argument
+0:new <nil>
+1:f uid=0 "f" <nil>
+1:new <nil>
+2:f uid=0 "f" <nil>
+2:new read-only file system
+3: uid=-1 "single" <nil>
+`
+	if got := h.must("run", "a"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for _, path := range []string{filepath.Join(h.dir, "rootfs/new"), filepath.Join(rw, "new")} {
+		if raw, err := os.ReadFile(path); string(raw) != "made inside" {
+			t.Errorf("%s on the host: %q, %v", path, raw, err)
+		}
+	}
+}
+
+func TestMountPointsOfReadOnlyRoot(t *testing.T) {
+	h := newHost(t)
+	outside := t.TempDir()
+	os.Symlink(outside, filepath.Join(h.dir, "rootfs/link"))
+	file := filepath.Join(t.TempDir(), "single")
+	os.WriteFile(file, nil, 0o644)
+	h.bundle(func(s *specs.Spec) {
+		s.Root.Readonly = true
+		bind(t.TempDir(), "/a/b")(s)
+		bind(file, "/etc/single")(s)
+		bind(t.TempDir(), "/link/c")(s)
+	}, "create", "0:new", "exit", "0")
+	if got := h.must("run", "a"); got != "0:new read-only file system\n" {
+		t.Errorf("got %q", got)
+	}
+	for path, dir := range map[string]bool{"proc": true, "dev": true, "a/b": true, "etc/single": false, outside + "/c": true} {
+		info, err := os.Stat(filepath.Join(h.dir, "rootfs", path))
+		if err != nil || info.IsDir() != dir {
+			t.Errorf("mount point %s: %v, %v", path, info, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "rootfs/dev/pts")); err == nil {
+		t.Error("a mount point was made below another mount")
+	}
+	if entries, _ := os.ReadDir(outside); len(entries) != 0 {
+		t.Errorf("a mount point was made outside of the root: %v", entries)
+	}
+}
+
+func TestDoSeesTheHostReadOnly(t *testing.T) {
+	h := newHost(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	volume := t.TempDir()
+	got := h.must("do", "--volume", volume+":/v", "read", "0:"+path[1:], "read", "0:etc/hostname-of-nobody", "read", "0:proc/version",
+		"create", "0:new-file", "create", "1:new", "exit", "0")
+	lines := strings.Split(got, "\n")
+	want := []string{
+		fmt.Sprintf("0:%s uid=%d \"mine\" <nil>", path[1:], os.Geteuid()),
+		"0:etc/hostname-of-nobody walk: no such file or directory",
+		"", // hidden, in one of two ways
+		"0:new-file read-only file system",
+		"1:new <nil>",
+		"",
+	}
+	for i, w := range want {
+		if i >= len(lines) || w != "" && lines[i] != w {
+			t.Errorf("line %d of\n%s\nis not %q", i, got, w)
+		}
+	}
+	if len(lines) > 2 && !strings.Contains(lines[2], "no such file") && !strings.Contains(lines[2], "permission denied") {
+		t.Errorf("/proc is not hidden: %s", lines[2])
+	}
+	if raw, _ := os.ReadFile(filepath.Join(volume, "new")); string(raw) != "made inside" {
+		t.Errorf("volume holds %q", raw)
+	}
+}
+
+func TestDoShowsOwnersAsTheyAre(t *testing.T) {
+	h := newHost(t)
+	if got := h.must("do", "read", "0:etc/passwd", "exit", "0"); !strings.HasPrefix(got, "0:etc/passwd uid=0 ") {
+		t.Errorf("got %.80s", got)
+	}
+}

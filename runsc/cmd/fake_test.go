@@ -3,13 +3,16 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 )
 
@@ -23,10 +26,12 @@ type fakeKernel struct {
 	mu        sync.Mutex
 	started   bool
 	processes map[int]*fakeProcess
+	gofers    map[int]*proto.Client
 }
 
 type fakeProcess struct {
 	pid     int
+	kernel  *fakeKernel
 	args    []string
 	files   [3]*os.File
 	signals chan int
@@ -51,7 +56,7 @@ func fakeBoot(cfg *control.BootConfig, cause *os.File) int {
 		}
 		files[i] = os.NewFile(uintptr(fd), "stdio")
 	}
-	k := &fakeKernel{cfg: cfg, processes: map[int]*fakeProcess{}}
+	k := &fakeKernel{cfg: cfg, processes: map[int]*fakeProcess{}, gofers: map[int]*proto.Client{}}
 	k.init = k.add(p.Args, files)
 	if cfg.ListenFD != control.NoFD {
 		go control.Serve(os.NewFile(uintptr(cfg.ListenFD), "listener"), k)
@@ -70,7 +75,7 @@ func fakeBoot(cfg *control.BootConfig, cause *os.File) int {
 func (k *fakeKernel) add(args []string, files [3]*os.File) *fakeProcess {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := &fakeProcess{pid: len(k.processes) + 1, args: args, files: files, signals: make(chan int, 16), ended: make(chan struct{})}
+	p := &fakeProcess{kernel: k, pid: len(k.processes) + 1, args: args, files: files, signals: make(chan int, 16), ended: make(chan struct{})}
 	k.processes[p.pid] = p
 	return p
 }
@@ -97,6 +102,10 @@ func (p *fakeProcess) run() {
 		case "stat": // whether a host path can be seen
 			_, err := os.Stat(arg)
 			fmt.Fprintln(p.files[1], arg, err)
+		case "read": // TREE:PATH
+			p.readTree(arg)
+		case "create": // TREE:NAME, in the root of the tree
+			p.createInTree(arg)
 		case "status":
 			p.printStatus()
 		case "sleep": // until a signal, which ends the process
@@ -107,6 +116,68 @@ func (p *fakeProcess) run() {
 			<-p.signals
 		}
 	}
+}
+
+// tree connects to the gofer of the tree in front of the colon.
+func (p *fakeProcess) tree(arg string) (*proto.Client, string) {
+	number, path, _ := strings.Cut(arg, ":")
+	n, _ := strconv.Atoi(number)
+	p.kernel.mu.Lock()
+	defer p.kernel.mu.Unlock()
+	if p.kernel.gofers[n] == nil {
+		c, err := proto.NewClient(p.kernel.cfg.GoferFDs[n], arg, func(string) {})
+		if err != nil {
+			panic(err)
+		}
+		p.kernel.gofers[n] = c
+	}
+	return p.kernel.gofers[n], path
+}
+
+// readTree prints a file's owner and content, or why not.
+func (p *fakeProcess) readTree(arg string) {
+	c, path := p.tree(arg)
+	var names []string
+	if path != "" {
+		names = strings.Split(path, "/")
+	}
+	walked, fd, err := c.Walk(&proto.Walk{From: proto.RootNode, Names: names, Open: proto.OpenRead})
+	switch {
+	case err != nil:
+		fmt.Fprintln(p.files[1], arg, err)
+	case walked.Errno != 0:
+		fmt.Fprintln(p.files[1], arg, "walk:", unix.Errno(walked.Errno))
+	case walked.OpenErrno != 0:
+		fmt.Fprintln(p.files[1], arg, "open:", unix.Errno(walked.OpenErrno))
+	case walked.Target != "":
+		fmt.Fprintln(p.files[1], arg, "symlink to", walked.Target)
+	default:
+		f := os.NewFile(uintptr(fd), path)
+		defer f.Close()
+		content, err := io.ReadAll(f)
+		uid := -1
+		if len(walked.Steps) > 0 {
+			uid = int(walked.Steps[len(walked.Steps)-1].Attr.UID)
+		}
+		fmt.Fprintf(p.files[1], "%s uid=%d %q %v\n", arg, uid, content, err)
+	}
+}
+
+// createInTree makes a file and writes to it.
+func (p *fakeProcess) createInTree(arg string) {
+	c, name := p.tree(arg)
+	fd, _, err := c.Create(&proto.Make{
+		Dir: proto.RootNode, Name: name, Mode: 0o644, Access: proto.OpenReadWrite,
+		UID: p.kernel.cfg.Container.Process.UID, GID: p.kernel.cfg.Container.Process.GID,
+	})
+	if err != nil {
+		fmt.Fprintln(p.files[1], arg, err)
+		return
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	_, err = f.WriteString("made inside")
+	fmt.Fprintln(p.files[1], arg, err)
 }
 
 // printStatus prints what the host lets the process do.

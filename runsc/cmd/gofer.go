@@ -33,7 +33,7 @@ func runGofer(cause *os.File) error {
 	if err != nil {
 		return err
 	}
-	roots, err := sandbox.EnterGofer(c.Trees)
+	roots, err := sandbox.EnterGofer(c)
 	if err != nil {
 		return err
 	}

@@ -43,10 +43,18 @@ func EnterSentry() error {
 	return dropPrivileges(nil)
 }
 
-// EnterGofer mounts the trees, each under its index, on a root that holds
-// nothing else, and keeps the capabilities that concern files. It returns an
-// O_PATH descriptor for each tree.
-func EnterGofer(trees []specconv.Tree) ([]int, error) {
+// EnterGofer leaves the process nothing but its trees, and of its capabilities
+// those that concern files. It returns an O_PATH descriptor for each tree.
+func EnterGofer(c *GoferConfig) ([]int, error) {
+	if c.Confinement == ByLandlock {
+		return enterLandlock(c.Trees)
+	}
+	return enterMounts(c.Trees)
+}
+
+// enterMounts mounts the trees, each under its index, on a root that holds
+// nothing else.
+func enterMounts(trees []specconv.Tree) ([]int, error) {
 	// No slave either: a tree shows what was mounted when the container began,
 	// and unmounting on the host must not wait for us.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -179,42 +187,71 @@ func makePlace(at string, dir bool) error {
 // read-only. The tree is hostile: no step leaves it, whatever symlinks it holds.
 func makeMountPoints(tree int, points []specconv.MountPoint) error {
 	for _, p := range points {
-		if err := makeMountPoint(tree, p); err != nil {
+		if err := makeMountPoint(tree, p, maxSymlinks); err != nil {
 			return fmt.Errorf("make mount point %s: %w", p.Path, err)
 		}
 	}
 	return nil
 }
 
-func makeMountPoint(tree int, p specconv.MountPoint) error {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	at := ""
-	for _, name := range strings.Split(strings.Trim(p.Path, "/"), "/") {
-		parent := "/" + at
-		at = filepath.Join(at, name)
-		fd, err := unix.Openat2(tree, "/"+at, &how)
+// maxSymlinks is Linux's limit, MAXSYMLINKS.
+const maxSymlinks = 40
+
+// inTree is how a path of a hostile tree is resolved: as if the tree were the
+// root.
+var inTree = unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+
+func makeMountPoint(tree int, p specconv.MountPoint, links int) error {
+	names := strings.Split(strings.Trim(filepath.Clean(p.Path), "/"), "/")
+	parent := "/"
+	for i, name := range names {
+		at := filepath.Join(parent, name)
+		fd, err := unix.Openat2(tree, at, &inTree)
 		if err == nil {
 			unix.Close(fd)
+			parent = at
 			continue
 		}
 		if !errors.Is(err, unix.ENOENT) {
 			return err
 		}
-		dir, err := unix.Openat2(tree, parent, &how)
+		dir, err := unix.Openat2(tree, parent, &inTree)
 		if err != nil {
 			return err
 		}
-		if p.File && "/"+at == filepath.Clean(p.Path) {
+		defer unix.Close(dir)
+		if p.File && i == len(names)-1 {
 			err = unix.Mknodat(dir, name, unix.S_IFREG|0o644, 0)
 		} else {
 			err = unix.Mkdirat(dir, name, 0o755)
 		}
-		unix.Close(dir)
+		if errors.Is(err, unix.EEXIST) && links > 0 {
+			// A symlink to what is not there: make that instead.
+			target, err := readlink(dir, name)
+			if err != nil {
+				return err
+			}
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(parent, target)
+			}
+			rest := filepath.Join(names[i+1:]...)
+			return makeMountPoint(tree, specconv.MountPoint{Path: filepath.Join("/", target, rest), File: p.File}, links-1)
+		}
 		if err != nil {
 			return err
 		}
+		parent = at
 	}
 	return nil
+}
+
+func readlink(dir int, name string) (string, error) {
+	target := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dir, name, target)
+	if err != nil {
+		return "", err
+	}
+	return string(target[:n]), nil
 }
 
 // dropPrivileges leaves the capabilities in keep, and lets no execve add any.

@@ -21,15 +21,36 @@ const goferNamespaces = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET
 // GoferConfig is the document that a gofer reads from control.ConfigFD.
 type GoferConfig struct {
 	// Trees are served on the connections from control.FirstFD on.
-	Trees []specconv.Tree
+	Trees       []specconv.Tree
+	Confinement Confinement
 	// SquashOwner says that few ids exist for the gofer: files that should
 	// belong to any other become its own.
 	SquashOwner bool
 }
 
+// Confinement is what keeps a gofer to its trees.
+type Confinement string
+
+const (
+	// ByMounts is a mount namespace in which nothing but the trees is mounted.
+	ByMounts Confinement = "mounts"
+	// ByLandlock is landlock(7). An ordinary user's gofer would need a user
+	// namespace to mount anything, and in there all files but the user's own
+	// seem to belong to nobody. This way it sees the owners that the user sees.
+	ByLandlock Confinement = "landlock"
+)
+
+// confinement chooses.
+func confinement(c *Config) Confinement {
+	if os.Geteuid() != 0 && len(c.Boot.Container.UIDMap) == 0 && haveLandlock() {
+		return ByLandlock
+	}
+	return ByMounts
+}
+
 // writeGoferConfig writes the document for the gofer of c.
 func writeGoferConfig(w io.Writer, c *Config) error {
-	if err := json.NewEncoder(w).Encode(GoferConfig{Trees: c.Trees, SquashOwner: os.Geteuid() != 0}); err != nil {
+	if err := json.NewEncoder(w).Encode(GoferConfig{Trees: c.Trees, Confinement: confinement(c), SquashOwner: os.Geteuid() != 0}); err != nil {
 		return fmt.Errorf("configure gofer: %w", err)
 	}
 	return nil
@@ -46,10 +67,12 @@ func ReadGoferConfig(r io.Reader) (*GoferConfig, error) {
 
 // goferSpec says how to start the gofer of c.
 func goferSpec(c *Config, ends []*os.File) childSpec {
-	attr := &syscall.SysProcAttr{Cloneflags: goferNamespaces, Setsid: true}
-	maps, rootless := c.Boot.Container.UIDMap, os.Geteuid() != 0
-	if rootless || len(maps) > 0 {
-		goferUserNamespace(attr, c)
+	attr := &syscall.SysProcAttr{Setsid: true}
+	if confinement(c) == ByMounts {
+		attr.Cloneflags = goferNamespaces
+		if os.Geteuid() != 0 || len(c.Boot.Container.UIDMap) > 0 {
+			goferUserNamespace(attr, c)
+		}
 	}
 	if c.Lifetime == WithStarter {
 		attr.Pdeathsig = syscall.SIGKILL
@@ -63,7 +86,7 @@ func goferSpec(c *Config, ends []*os.File) childSpec {
 }
 
 // goferUserNamespace makes the gofer see the ids that the container sees. For an
-// ordinary user without maps, that is the user's own id and nobody.
+// ordinary user without maps, that is the user's own id alone.
 func goferUserNamespace(attr *syscall.SysProcAttr, c *Config) {
 	attr.Cloneflags |= unix.CLONE_NEWUSER
 	container := &c.Boot.Container
