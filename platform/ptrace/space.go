@@ -179,6 +179,9 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 		return err
 	}
 	host := unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | flags&unix.MREMAP_DONTUNMAP
+	if old == new {
+		host = 0 // resize in place
+	}
 	_, err := as.call(by, unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), uint64(host), uint64(new))
 	return err
 }
