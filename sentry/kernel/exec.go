@@ -97,6 +97,9 @@ func (f execFile) ReadAt(b []byte, off int64) (int, error) {
 	return done, nil
 }
 
+// Mapping is what mappings keep: not the task that calls execve.
+func (f execFile) Mapping() mm.File { return f.Description }
+
 // MapFD is the descriptor for private mappings.
 func (f execFile) MapFD() (int, error) { return f.Description.MapFD(f.c, vfs.MapRead) }
 
@@ -180,7 +183,6 @@ func loadImage(e Execer, n vfs.Name, flags linux.OpenFlags, name string, args, e
 		img.abandon()
 		return nil, err
 	}
-	img.mm.SetExe(prog.File)
 	img.mm.SetDumpable(1)
 	if img.secure {
 		img.mm.SetDumpable(0)

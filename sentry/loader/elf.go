@@ -208,7 +208,7 @@ func (im *image) mapSegment(by platform.Thread, m *mm.MM, ph *linux.Phdr, bias u
 		}
 		_, err := m.Map(by, mm.MapOpts{
 			Addr: start, Length: uint64(fileEnd - start), Prot: prot, MaxProt: allRights,
-			Flags: linux.MAP_PRIVATE | linux.MAP_FIXED, File: im.file, FD: fd, Offset: int64(ph.Off - inPage),
+			Flags: linux.MAP_PRIVATE | linux.MAP_FIXED, File: im.file.Mapping(), FD: fd, Offset: int64(ph.Off - inPage),
 		})
 		if err != nil {
 			return err

@@ -27,11 +27,14 @@ import (
 
 // File is an open executable.
 type File interface {
-	mm.File
 	io.ReaderAt
+	// Mapping is the file as mappings keep it, with whatever reading it
+	// needed left out.
+	Mapping() mm.File
 	// MapFD is the host descriptor for private mappings of the file; it
 	// stays open as long as there is a reference.
 	MapFD() (int, error)
+	DecRef()
 }
 
 // OpenFunc opens an interpreter as execve does: it follows links, checks that

@@ -29,6 +29,7 @@ func (f *osFile) MapID() (linux.Dev, uint64) { return 1, uint64(f.Fd()) }
 func (f *osFile) IncRef()                    { f.refs++ }
 func (f *osFile) DecRef()                    { f.refs-- }
 func (f *osFile) MapFD() (int, error)        { return int(f.Fd()), nil }
+func (f *osFile) Mapping() mm.File           { return f }
 
 // dir is a directory of files that can be opened by name.
 type dir struct {
@@ -446,6 +447,7 @@ func (memFile) MapID() (linux.Dev, uint64) { return 1, 1 }
 func (memFile) IncRef()                    {}
 func (memFile) DecRef()                    {}
 func (memFile) MapFD() (int, error)        { return -1, nil }
+func (f memFile) Mapping() mm.File         { return f }
 
 var _ io.ReaderAt = memFile{}
 

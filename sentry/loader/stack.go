@@ -83,7 +83,7 @@ func (p *Program) Load(by platform.Thread, m *mm.MM, r mm.Randomization, id Iden
 		return Result{}, err
 	}
 	m.SetProcess(process)
-	m.SetExe(p.File)
+	m.SetExe(p.File.Mapping())
 	return Result{Entry: entry, StackPointer: sp}, nil
 }
 

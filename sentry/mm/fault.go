@@ -105,3 +105,23 @@ func (m *MM) FutexKey(addr usermem.Addr, scope futex.Scope) (futex.Key, error) {
 	}
 	return futex.Key{Object: objectID{v.dev, v.ino}, Offset: uint64(v.offset) + uint64(addr-v.start)}, nil
 }
+
+// Barrier makes every thread of the address space that is running pass a memory
+// barrier. Taking away a page that is in use does that: the processors that run
+// the threads are interrupted to forget it, on every platform, and neither the
+// guest nor the host's list of calls has to know of anything new.
+//
+// Errors: ENOMEM.
+func (m *MM) Barrier(by platform.Thread) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, err := m.findFree(usermem.PageSize, usermem.PageSize)
+	if err != nil {
+		return err
+	}
+	if err := m.mapAnon(by, at, at+usermem.PageSize, linux.PROT_READ|linux.PROT_WRITE, linux.MAP_PRIVATE|linux.MAP_POPULATE); err != nil {
+		return err
+	}
+	m.forgetHint(at + usermem.PageSize)
+	return toErrno(m.as.Unmap(by, uintptr(at), usermem.PageSize))
+}

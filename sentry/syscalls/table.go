@@ -21,6 +21,7 @@ func families() [][]Call {
 		futexCalls,
 		pollCalls,
 		clockCalls,
+		memoryCalls,
 	}
 }
 
