@@ -38,7 +38,7 @@ func (fs *FS) directoryOf(v vfs.Directory) *directory {
 
 // Lookup implements vfs.Directory.
 func (d *directory) Lookup(_ vfs.Context, name string) (vfs.Inode, error) {
-	if a, found := d.listed(name); found != notListed {
+	if a, found := d.known(name); found != notListed {
 		if found == absent {
 			return nil, errno.ENOENT
 		}
@@ -52,14 +52,13 @@ func (d *directory) Lookup(_ vfs.Context, name string) (vfs.Inode, error) {
 }
 
 // WalkMany implements vfs.Walker.
-func (d *directory) WalkMany(c vfs.Context, names []string) ([]vfs.Inode, error) {
-	if _, found := d.listed(names[0]); found != notListed {
-		// One step for nothing; the next call asks for the rest at once.
-		i, err := d.Lookup(c, names[0])
-		if err != nil {
-			return nil, err
-		}
-		return []vfs.Inode{i}, nil
+func (d *directory) WalkMany(_ vfs.Context, names []string) ([]vfs.Inode, error) {
+	switch a, found := d.known(names[0]); found {
+	case absent:
+		return nil, errno.ENOENT
+	case present:
+		// The next call, from there, asks for the rest at once.
+		return []vfs.Inode{d.fs.adopt(proto.Step{Attr: a}, &d.inode, strings.Clone(names[0]), "").self}, nil
 	}
 	if len(names) > proto.MaxWalk {
 		names = names[:proto.MaxWalk]
@@ -169,11 +168,11 @@ func (d *directory) made(q *proto.Make, ask func() (*proto.Made, error)) (*inode
 		return nil, err
 	}
 	d.endChange(version, m.Dir)
-	parent := &d.inode
-	if q.Name == "" {
-		parent = nil
+	var parent *inode
+	if q.Name != "" {
+		parent = &d.inode
+		d.nameAdded(q.Name)
 	}
-	d.namesChanged()
 	return d.fs.adopt(m.Step, parent, strings.Clone(q.Name), q.Target), nil
 }
 
@@ -202,7 +201,7 @@ func (d *directory) Link(_ vfs.Context, name string, target vfs.Inode) error {
 	}
 	t.endChange(version, linked.File)
 	d.touched()
-	d.namesChanged()
+	d.nameAdded(name)
 	d.fs.gotName(t, &d.inode, name)
 	return nil
 }
@@ -290,9 +289,12 @@ func (d *directory) Rename(_ vfs.Context, name string, source vfs.Inode, newDir 
 	if err != nil {
 		return err
 	}
-	for _, changed := range [...]*directory{d, to} {
-		changed.touched()
-		changed.namesChanged()
+	d.touched()
+	to.touched()
+	d.nameRemoved(name)
+	to.nameAdded(newName)
+	if flags&(linux.RENAME_EXCHANGE|linux.RENAME_WHITEOUT) != 0 {
+		d.nameAdded(name)
 	}
 	switch {
 	case v == nil:

@@ -494,6 +494,45 @@ func TestListingAnswersLookups(t *testing.T) {
 	}
 }
 
+func TestManyLookupsListTheDirectory(t *testing.T) {
+	e := newEnv(t, Options{}, nil)
+	const count = 100
+	for i := range count {
+		e.host(fmt.Sprintf("d/%03d", i), fmt.Sprint(i))
+	}
+	before := e.fs.client.Asked()
+	for i := range count {
+		e.mustStat(fmt.Sprintf("/d/%03d", i))
+		_, err := e.stat(fmt.Sprintf("/d/none%d", i))
+		e.want("absent", err, errno.ENOENT)
+	}
+	if asked := e.fs.client.Asked() - before; asked > 2*missesToList {
+		t.Errorf("%d questions", asked)
+	}
+	// What changes afterwards must not be hidden by what the listing said.
+	for _, name := range []string{"none1", "zzz"} {
+		e.open("/d/"+name, linux.O_CREAT|linux.O_WRONLY).DecRef()
+	}
+	for _, step := range [][2]string{{"/d/050", "/d/moved"}, {"/d/zzz", "/d/051"}, {"/d/none1", "/d/050"}} {
+		if err := e.do(step[0], func(a vfs.Name) error {
+			return e.do(step[1], func(b vfs.Name) error { return vfs.Rename(e, a, b, 0) })
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, size := range map[string]int64{"050": 0, "051": 0, "052": 2, "moved": 2, "zzz": -1, "none1": -1} {
+		s, err := e.stat("/d/" + name)
+		if size < 0 {
+			e.want(name, err, errno.ENOENT)
+		} else if err != nil || s.Size != uint64(size) {
+			t.Errorf("%s: size %d, %v", name, s.Size, err)
+		}
+	}
+	if names := e.list("/d"); len(names) != count+3 {
+		t.Errorf("%d names", len(names))
+	}
+}
+
 func TestRemoveWhileListing(t *testing.T) {
 	e := newEnv(t, Options{}, nil)
 	for i := range 100 {

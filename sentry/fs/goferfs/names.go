@@ -10,7 +10,9 @@ import (
 
 // A directory listing brings the attributes of all its files, and says what is
 // not there. In an exclusive tree both are kept, so that `ls -l`, find or an
-// import path that is searched ask the Gofer once per directory.
+// import path that is searched ask the Gofer once per directory. A directory in
+// which many names are looked up is listed for that reason alone: a listing
+// costs about 1.3 us an entry, a question 12 us and more.
 
 // dirent is one entry of a listing.
 type dirent struct {
@@ -25,12 +27,21 @@ type nameCache struct {
 	version uint64
 	list    []dirent // in the host's order; nil if not known
 	sorted  []dirent // by name; nil if not known; removed ones are tombstones
+	// added are names that came after the listing: it says nothing of them.
+	added map[string]struct{}
 	// attrs are those that the listing brought and nobody looked up yet.
 	// They are good as long as no inode was dropped that we had changed
 	// after it was listed: see FS.drops.
 	attrs map[string]proto.Attr
 	drops uint64
+
+	misses int // lookups that the Gofer was asked, since the last listing
+	length int // of the last listing, kept or not
 }
+
+// missesToList is after how many questions a directory is listed. Long ones,
+// relative to their length.
+const missesToList = 8
 
 // tombstone is the kind of an entry in sorted that was removed since.
 const tombstone = 0xff
@@ -51,6 +62,9 @@ func (d *directory) list() ([]dirent, error) {
 	}
 	drops := d.fs.drops.Load()
 	list, attrs, err := d.ask()
+	n = d.names.Lock()
+	n.misses, n.length = 0, len(list)
+	d.names.Unlock()
 	if err != nil || d.fs.caching == Shared || len(list) > maxKeptEntries {
 		return list, err
 	}
@@ -59,7 +73,7 @@ func (d *directory) list() ([]dirent, error) {
 	n = d.names.Lock()
 	defer d.names.Unlock()
 	if n.version == version {
-		n.list, n.sorted, n.attrs, n.drops = list, sorted, attrs, drops
+		n.list, n.sorted, n.attrs, n.drops, n.added = list, sorted, attrs, drops, nil
 	}
 	return list, nil
 }
@@ -101,23 +115,39 @@ const (
 	present
 )
 
-// listed says what is known of a name from a listing. Attributes are given out
-// once: from then on the inode has them.
-func (d *directory) listed(name string) (proto.Attr, finding) {
+// known says what listings know of a name, and lists the directory when too
+// much had to be asked for.
+func (d *directory) known(name string) (proto.Attr, finding) {
+	a, found, list := d.listed(name)
+	if !list {
+		return a, found
+	}
+	if _, err := d.list(); err != nil {
+		return proto.Attr{}, notListed // the lookup itself will tell
+	}
+	a, found, _ = d.listed(name)
+	return a, found
+}
+
+// listed says what is known of a name from a listing, and whether it is time to
+// make one. Attributes are given out once: from then on the inode has them.
+func (d *directory) listed(name string) (a proto.Attr, f finding, list bool) {
+	if d.fs.caching == Shared {
+		return a, notListed, false
+	}
 	n := d.names.Lock()
 	defer d.names.Unlock()
-	if n.sorted == nil {
-		return proto.Attr{}, notListed
+	if _, added := n.added[name]; n.sorted != nil && !added {
+		if e := n.find(name); e == nil || e.kind == tombstone {
+			return a, absent, false
+		}
+		if a, ok := n.attrs[name]; ok && n.drops == d.fs.drops.Load() {
+			delete(n.attrs, name)
+			return a, present, false
+		}
 	}
-	if e := n.find(name); e == nil || e.kind == tombstone {
-		return proto.Attr{}, absent
-	}
-	a, ok := n.attrs[name]
-	if !ok || n.drops != d.fs.drops.Load() {
-		return proto.Attr{}, notListed
-	}
-	delete(n.attrs, name)
-	return a, present
+	n.misses++
+	return a, notListed, n.misses >= missesToList+n.length/8 && n.length <= maxKeptEntries
 }
 
 func (n *nameCache) find(name string) *dirent {
@@ -128,22 +158,30 @@ func (n *nameCache) find(name string) *dirent {
 	return &n.sorted[at]
 }
 
-// namesChanged forgets the listing.
-func (d *directory) namesChanged() {
+// nameAdded says that name is something new. The rest of what a listing said
+// stays true.
+func (d *directory) nameAdded(name string) {
 	n := d.names.Lock()
 	defer d.names.Unlock()
 	n.version++
-	n.list, n.sorted, n.attrs = nil, nil, nil
+	n.list = nil
+	delete(n.attrs, name)
+	if n.sorted != nil {
+		if n.added == nil {
+			n.added = make(map[string]struct{})
+		}
+		n.added[name] = struct{}{}
+	}
 }
 
-// nameRemoved forgets the listing but not what it says of other names, so that
-// a tree that is being removed is not asked for name by name.
+// nameRemoved says that name is no more.
 func (d *directory) nameRemoved(name string) {
 	n := d.names.Lock()
 	defer d.names.Unlock()
 	n.version++
 	n.list = nil
 	delete(n.attrs, name)
+	delete(n.added, name)
 	if e := n.find(name); e != nil {
 		e.kind = tombstone
 	}
