@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
@@ -106,8 +105,13 @@ func do(cmd *cli.Command) (int, error) {
 	})
 	status := box.Wait()
 	terminal.drain()
-	if status.ExitCode == crashStatus || status.Signal != 0 {
-		reportDoCrash(config.Errors)
+	if crashed(status) {
+		printed, _ := io.ReadAll(io.NewSectionReader(config.Errors, 0, 1<<20))
+		reportCrash(printed)
+	}
+	if status.Signal != 0 {
+		// The container's signals are exit statuses of the Sentry.
+		warn("the sandbox was killed by " + sandbox.SignalName(status.Signal))
 	}
 	return status.Code(), nil
 }
@@ -211,23 +215,6 @@ func crashMemory() (*os.File, error) {
 		return nil, fmt.Errorf("crash log: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "crash log"), nil
-}
-
-// reportDoCrash says in one line why the sandbox crashed, if it did, and where
-// the whole story is.
-func reportDoCrash(crash *os.File) {
-	line := sandbox.CrashCause(io.NewSectionReader(crash, 0, 1<<20))
-	if line == "" {
-		return
-	}
-	f, err := os.CreateTemp("", "runsc-crash-*.log")
-	if err != nil {
-		warn("sandbox crashed: " + line)
-		return
-	}
-	defer f.Close()
-	io.Copy(f, io.NewSectionReader(crash, 0, 1<<20))
-	warn(fmt.Sprintf("sandbox crashed: %s (all of it in %s)", strings.TrimSpace(line), f.Name()))
 }
 
 // doConsole is the command's terminal, when it has one.

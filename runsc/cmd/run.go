@@ -107,7 +107,9 @@ func runAttached(s *container.Store, args *container.CreateArgs, keep bool) (int
 	if terminal != nil {
 		terminal.Drain()
 	}
-	reportCrash(c, status)
+	if crashed(status) {
+		reportCrash(c.CrashLog())
+	}
 	if keep {
 		return status.Code(), nil
 	}
@@ -120,18 +122,4 @@ func startFailed(c *container.Container, err error) error {
 		warn(deleteErr.Error())
 	}
 	return err
-}
-
-// crashStatus is how a Go program ends that panicked.
-const crashStatus = 2
-
-// reportCrash says why the sandbox ended, when it was not the container that
-// ended it.
-func reportCrash(c *container.Container, status control.WaitStatus) {
-	if status.ExitCode != crashStatus {
-		return
-	}
-	if line, path := c.CrashCause(); line != "" {
-		warn(fmt.Sprintf("sandbox of container %q crashed: %s (all of it in %s)", c.ID, line, path))
-	}
 }

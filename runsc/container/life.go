@@ -238,16 +238,13 @@ func (c *Container) Wait() (control.WaitStatus, error) {
 	return status, err
 }
 
-// CrashCause is what the Sentry said when it crashed, or empty, and the file
-// that holds the whole of it.
-func (c *Container) CrashCause() (line, path string) {
-	path = filepath.Join(c.dir, crashFile)
-	f, err := os.Open(path)
+// CrashLog is what the container's processes printed when they crashed.
+func (c *Container) CrashLog() []byte {
+	raw, err := os.ReadFile(filepath.Join(c.dir, crashFile))
 	if err != nil {
-		return "", path
+		return nil
 	}
-	defer f.Close()
-	return sandbox.CrashCause(f), path
+	return raw
 }
 
 // HostPIDs are the host processes that stand for the container.

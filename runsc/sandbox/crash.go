@@ -41,7 +41,7 @@ func CrashCause(r io.Reader) string {
 			}
 		}
 		if first == "" {
-			first = line
+			first = strings.TrimPrefix(line, "runsc: ")
 		}
 	}
 	return first
