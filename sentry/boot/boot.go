@@ -25,7 +25,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/sysno"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
-	"github.com/bulkhead-sandbox/bulkhead/platform/ptrace"
+	"github.com/bulkhead-sandbox/bulkhead/platform/all"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
@@ -97,7 +97,11 @@ func reportPanic(log io.Writer) {
 const exitPanic = 70 // EX_SOFTWARE
 
 func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
-	p, err := ptrace.New()
+	chosen, err := all.Lookup(cfg.Platform)
+	if err != nil {
+		return nil, err
+	}
+	p, err := chosen.New()
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +124,7 @@ func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
 	if err := s.layOut(); err != nil {
 		return nil, err
 	}
-	if err := confine(p); err != nil {
+	if err := confine(chosen); err != nil {
 		return nil, fmt.Errorf("install the sentry's seccomp filter: %w", err)
 	}
 	pr, err := s.newProcess(&cfg.Container.Process, nil, initProcess)
