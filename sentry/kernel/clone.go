@@ -224,7 +224,7 @@ func (k *Kernel) cloneNamespaces(ns Namespaces, f linux.CloneFlags, c *cred.Cred
 		ns.PIDForChildren = k.newPIDNamespace(ns.PIDForChildren, c.UserNS)
 	}
 	if f&linux.CLONE_NEWNS != 0 {
-		return ns, errno.ENOSYS
+		fs.Unshare(c.UserNS)
 	}
 	return ns, nil
 }
