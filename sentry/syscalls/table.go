@@ -22,6 +22,9 @@ func families() [][]Call {
 		pollCalls,
 		clockCalls,
 		memoryCalls,
+		timerCalls,
+		eventFileCalls,
+		epollCalls,
 	}
 }
 
