@@ -3,6 +3,8 @@ package kernel
 import (
 	"sort"
 	"sync"
+
+	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
 // taskSet is all tasks and their relations, behind one lock.
@@ -44,6 +46,17 @@ func (ns *PIDNamespace) groupsLocked() []*ThreadGroup {
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].pid.In(ns) < all[j].pid.In(ns) })
 	return all
+}
+
+// EachFS calls f for the root and working directory of every task; those that
+// tasks share come more than once.
+func (k *Kernel) EachFS(f func(*vfs.FSContext)) {
+	k.tasks.forEach(func(t *Task) {
+		if fs := t.TakeFS(); fs != nil {
+			f(fs)
+			fs.DecRef()
+		}
+	})
 }
 
 // CountTasks returns how many tasks live and how many of them run now.

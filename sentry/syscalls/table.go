@@ -25,6 +25,14 @@ func families() [][]Call {
 		timerCalls,
 		eventFileCalls,
 		epollCalls,
+		openCalls,
+		readWriteCalls,
+		fcntlCalls,
+		statCalls,
+		nameCalls,
+		fileAttrCalls,
+		xattrCalls,
+		mountCalls,
 	}
 }
 

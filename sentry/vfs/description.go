@@ -24,6 +24,8 @@ type Description struct {
 	file  File
 	flags atomic.Uint32 // linux.OpenFlags without creation flags
 	creds *cred.Creds   // of the opener
+	// counted says that BeginWrite was called for it.
+	counted bool
 
 	// The abilities of file, found once.
 	reader   Reader
@@ -139,13 +141,13 @@ func (d *Description) Flags() linux.OpenFlags { return linux.OpenFlags(d.flags.L
 // neither.
 func (d *Description) Readable() bool {
 	f := d.Flags()
-	return f&linux.O_PATH == 0 && f&linux.O_ACCMODE != linux.O_WRONLY
+	return f&linux.O_PATH == 0 && f.Readable()
 }
 
 // Writable says whether writes are allowed.
 func (d *Description) Writable() bool {
 	f := d.Flags()
-	return f&linux.O_PATH == 0 && f&linux.O_ACCMODE != linux.O_RDONLY
+	return f&linux.O_PATH == 0 && f.Writable()
 }
 
 // Seekable says whether the file has positions.
@@ -576,18 +578,13 @@ func (d *Description) released() {
 	}
 	releaseFileLocks(d)
 	if d.Writable() {
-		if d.countsAsWriter() {
+		if d.counted {
 			d.Inode().Node().EndWrite()
 		}
 		d.path.Dentry.notify(linux.IN_CLOSE_WRITE)
 		return
 	}
 	d.path.Dentry.notify(linux.IN_CLOSE_NOWRITE)
-}
-
-// countsAsWriter says whether BeginWrite was called for d: for regular files.
-func (d *Description) countsAsWriter() bool {
-	return d.path.Dentry.fileType() == linux.S_IFREG && !d.path.Dentry.has(dAnon)
 }
 
 // MapFD is what a mapping of the file maps; ENODEV if it cannot be mapped.

@@ -40,6 +40,25 @@ func (ns *MountNamespace) MountStats(root Path) string {
 	return b.String()
 }
 
+// Sync writes back every file system of the namespace, as sync(2) does.
+func (ns *MountNamespace) Sync(c Context) {
+	seen := map[*super]bool{}
+	var all []*super
+	ns.world.mountMu.RLock()
+	ns.root.each(func(m *Mount) {
+		if !seen[m.sb] {
+			seen[m.sb] = true
+			m.sb.incRef()
+			all = append(all, m.sb)
+		}
+	})
+	ns.world.mountMu.RUnlock()
+	for _, sb := range all {
+		_ = sb.fs.Sync(c) // sync(2) reports nothing
+		sb.decRef()
+	}
+}
+
 // mountLine is a mount with what the lock guards, taken out of it.
 type mountLine struct {
 	*Mount

@@ -145,7 +145,7 @@ func accessOf(flags linux.OpenFlags) Access {
 
 func openRegular(c Context, p Path, flags linux.OpenFlags, cr created) (*Description, error) {
 	inode := p.Inode()
-	writes := flags.AccessMode() != linux.O_RDONLY
+	writes := flags.Writable()
 	if writes {
 		if err := inode.Node().BeginWrite(); err != nil {
 			return nil, err
@@ -158,7 +158,9 @@ func openRegular(c Context, p Path, flags linux.OpenFlags, cr created) (*Descrip
 		}
 		return nil, err
 	}
-	return NewDescription(p, f, flags, c.Creds()), nil
+	d := NewDescription(p, f, flags, c.Creds())
+	d.counted = writes
+	return d, nil
 }
 
 func openAndTruncate(c Context, p Path, flags linux.OpenFlags, cr created) (File, error) {

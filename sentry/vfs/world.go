@@ -39,6 +39,17 @@ type World struct {
 	anon     *Mount
 	locks    lockWaits
 	registry registry
+	singles  sync.Map
+}
+
+// Single returns the world's one object of a kind, which make makes when it is
+// first asked for: internal file systems. Keys are types of the caller.
+func (w *World) Single(key any, make func() any) any {
+	if v, ok := w.singles.Load(key); ok {
+		return v
+	}
+	v, _ := w.singles.LoadOrStore(key, make())
+	return v
 }
 
 // registry holds what was registered at start; guarded by mu.

@@ -6,6 +6,14 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
+type anonymousKey struct{}
+
+// Anonymous is the world's instance for files without a name: memfd_create(2),
+// shared memory. It is not mounted anywhere.
+func Anonymous(w *vfs.World) *FS {
+	return w.Single(anonymousKey{}, func() any { return New(w, Options{}) }).(*FS)
+}
+
 // NewMemfd opens a file for memfd_create(2), with flags MFD_*: a file of fs
 // without a name, fs being an instance that is not mounted anywhere.
 func (fs *FS) NewMemfd(name string, flags uint32, creds *cred.Creds) (*vfs.Description, error) {
