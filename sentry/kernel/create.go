@@ -8,6 +8,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fdtable"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/mm"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
@@ -28,6 +29,10 @@ type ProcessOptions struct {
 	Namespaces Namespaces // PIDForChildren is the process's own
 
 	OOMScoreAdj int32
+
+	// Entry, if not 0, is run instead of a program: for tests on a platform
+	// whose guest code does not come from files.
+	Entry uintptr
 }
 
 // CreateProcess makes a process in a session of its own and loads its program.
@@ -38,7 +43,7 @@ func (k *Kernel) CreateProcess(o ProcessOptions) (*ThreadGroup, error) {
 	t.pidNS = o.Namespaces.PIDForChildren
 	t.creds.Store(o.Creds)
 	t.oomAdj = o.OOMScoreAdj
-	if len(o.Args) == 0 {
+	if len(o.Args) == 0 && o.Entry == 0 {
 		t.abandon()
 		return nil, &ProcessError{"exec", "", errno.EINVAL}
 	}
@@ -94,7 +99,11 @@ func (t *Task) prepareFirst(o *ProcessOptions) error {
 	if err := t.enterCwd(o.Cwd); err != nil {
 		return &ProcessError{"chdir to cwd", o.Cwd, err}
 	}
-	if err := t.loadFirst(o.Args, o.Env); err != nil {
+	if o.Entry != 0 {
+		if err := t.enter(o.Entry); err != nil {
+			return &ProcessError{"make an address space for", "test", err}
+		}
+	} else if err := t.loadFirst(o.Args, o.Env); err != nil {
 		return &ProcessError{"exec", o.Args[0], err}
 	}
 	k, g := t.k, t.group
@@ -103,7 +112,7 @@ func (t *Task) prepareFirst(o *ProcessOptions) error {
 	defer s.mu.Unlock()
 	pid, err := t.pidNS.newPIDLocked(nil)
 	if err != nil {
-		return &ProcessError{"new process id for", o.Args[0], err}
+		return &ProcessError{"find a process id in", "the container", err}
 	}
 	t.pid, g.pid = pid, pid
 	pid.task, pid.group = t, g
@@ -182,6 +191,25 @@ func (t *Task) loadFirst(args, env []string) error {
 		}
 	}
 	return last
+}
+
+// enter makes an address space with a stack and points the registers at entry.
+func (t *Task) enter(entry uintptr) error {
+	m, th, err := mm.New(t.k.platform)
+	if err != nil {
+		return err
+	}
+	t.mm, t.thread = m, th
+	m.SetLimits(groupLimits{&t.group.limits})
+	m.SetLayout(mm.Fixed)
+	top, err := m.MapStack(th, mm.NoExec)
+	if err != nil {
+		return err
+	}
+	t.regs.SetPC(entry)
+	t.regs.SetSP(uintptr(top) - 4096)
+	t.regs.PrepareExec()
+	return nil
 }
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
