@@ -102,7 +102,7 @@ func goferUserNamespace(attr *syscall.SysProcAttr, c *Config) {
 		if len(attr.GidMappings) > 0 {
 			attr.Credential.Gid = uint32(attr.GidMappings[0].ContainerID)
 		}
-		attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
+		attr.GidMappingsEnableSetgroups = maySetGroups()
 	}
 	attr.AmbientCaps = append([]uintptr{unix.CAP_SYS_ADMIN}, goferCapabilities...)
 }

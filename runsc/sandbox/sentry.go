@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -39,8 +41,7 @@ func sentrySpec(c *Config, gofers []*os.File) childSpec {
 		},
 	}
 	mapOnly(spec.attr, nobody, nobody)
-	if os.Geteuid() == 0 {
-		// Only a privileged starter may let the child drop its groups.
+	if maySetGroups() {
 		spec.attr.GidMappingsEnableSetgroups = true
 		spec.attr.Credential.NoSetGroups = false
 	}
@@ -81,12 +82,39 @@ func sentrySpec(c *Config, gofers []*os.File) childSpec {
 }
 
 // mapOnly maps one user and one group of a new user namespace: to the same ids
-// of the host for root, and to the caller's for everyone else.
+// of the host for root, and to the caller's for everyone else. Root of a user
+// namespace that lacks them counts as everyone else.
 func mapOnly(attr *syscall.SysProcAttr, uid, gid int) {
 	hostUID, hostGID := uid, gid
-	if os.Geteuid() != 0 {
-		hostUID, hostGID = os.Geteuid(), os.Getegid()
+	if os.Geteuid() != 0 || !mapped("uid_map", uid) {
+		hostUID = os.Geteuid()
+	}
+	if os.Geteuid() != 0 || !mapped("gid_map", gid) {
+		hostGID = os.Getegid()
 	}
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: hostUID, Size: 1}}
 	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: hostGID, Size: 1}}
+}
+
+// mapped says whether our own user namespace has the id.
+func mapped(file string, id int) bool {
+	raw, err := os.ReadFile("/proc/self/" + file)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(raw)) {
+		var inside, outside, count uint64
+		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 && uint64(id) >= inside && uint64(id)-inside < count {
+			return true
+		}
+	}
+	return false
+}
+
+// maySetGroups says whether a child in a new user namespace may drop our
+// supplementary groups: that takes privilege, also that of every user namespace
+// around us, see user_namespaces(7).
+func maySetGroups() bool {
+	raw, err := os.ReadFile("/proc/self/setgroups")
+	return os.Geteuid() == 0 && err == nil && strings.TrimSpace(string(raw)) == "allow"
 }
