@@ -31,7 +31,9 @@ package ptrace
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -42,8 +44,11 @@ import (
 
 // Platform implements platform.Platform.
 type Platform struct {
-	layout  platform.Layout
-	freshFP []byte // the floating point state of the template and a new process
+	layout platform.Layout
+	// freshFP is the floating point state of the template and so of a new
+	// process, as large as the host has it; a guest sees stateSize of one.
+	freshFP   []byte
+	stateSize int
 
 	// ready brings new stubs from the goroutine that traces the template,
 	// which makes one ahead, so that execve need not wait for it.
@@ -58,6 +63,9 @@ type Platform struct {
 	sender, receiver int
 
 	placement *placement
+
+	threads    atomic.Int64 // that are not closed
+	maxThreads int64
 
 	mu     sync.Mutex
 	spaces map[*space]bool
@@ -89,6 +97,10 @@ func New() (*Platform, error) {
 		return nil, fmt.Errorf("ptrace: make a socket pair: %w", err)
 	}
 	p.sender, p.receiver = pair[0], pair[1]
+	p.maxThreads = threadLimit()
+	// Each owner is locked to a thread of this process, and the Go runtime
+	// ends a process that has more threads than it was told.
+	debug.SetMaxThreads(int(2*p.maxThreads) + 10000)
 	started := make(chan error)
 	go p.runTemplate(started)
 	if err := <-started; err != nil {
@@ -123,6 +135,21 @@ func (p *Platform) check() error {
 	return nil
 }
 
+// threadLimit is how many guest threads there may be. Each takes two host
+// threads, one in its stub and one here, and the Go runtime does not survive
+// that the host refuses one here; so the guest is refused first.
+func threadLimit() int64 {
+	const most = 8192
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NPROC, &limit) != nil {
+		return most
+	}
+	// Other processes of this user share it.
+	return int64(max(16, min(most, limit.Cur/4)))
+}
+
+func (p *Platform) roomForThread() bool { return p.threads.Load() < p.maxThreads }
+
 // Name implements platform.Platform.
 func (p *Platform) Name() string { return "ptrace" }
 
@@ -131,6 +158,9 @@ func (p *Platform) Layout() platform.Layout { return p.layout }
 
 // NewAddressSpace implements platform.Platform.
 func (p *Platform) NewAddressSpace() (platform.AddressSpace, platform.Thread, error) {
+	if !p.roomForThread() {
+		return nil, nil, errno.EAGAIN
+	}
 	s := p.nextStub()
 	if s.err != nil {
 		s = p.nextStub() // the first failure may be an old one

@@ -158,3 +158,46 @@ func TestKilledProcessWithAThreadInTheSentry(t *testing.T) {
 		t.Error(ev)
 	}
 }
+
+func BenchmarkMapFile(b *testing.B) {
+	p := newPlatform(b)
+	as, th, regs := startCode(b, p, getpidLoop)
+	th.Switch(regs)
+	fd, err := unix.MemfdCreate("bench", 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer unix.Close(fd)
+	unix.Ftruncate(fd, 0x2000)
+	m := platform.Mapping{Addr: 0x10000000, Length: 0x2000, Prot: 1, Flags: unix.MAP_PRIVATE, FD: fd}
+	for b.Loop() {
+		if err := as.Map(th, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNewPlatform(b *testing.B) {
+	for b.Loop() {
+		newPlatformOnce(b)
+	}
+}
+
+func newPlatformOnce(b *testing.B) {
+	p, err := New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	p.Close()
+}
+
+func BenchmarkRead64(b *testing.B) {
+	p := newPlatform(b)
+	as, _, _ := startCode(b, p, getpidLoop)
+	buf := make([]byte, 64)
+	for b.Loop() {
+		if _, err := as.ReadAt(buf, codeAt); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -41,6 +41,7 @@ func (as *space) newThread(tid int) *thread {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.threads++
+	as.p.threads.Add(1)
 	t := &thread{as: as, tracee: tracee{tid: tid}, leader: tid == as.pid}
 	if t.leader {
 		t.reaped = &as.reaped
@@ -191,7 +192,8 @@ func (as *space) Advise(by platform.Thread, addr, length uintptr, advice int) er
 	if err := checkRange(addr, length); err != nil {
 		return err
 	}
-	if advice >= unix.MADV_HWPOISON {
+	const softOffline = unix.MADV_HWPOISON + 1
+	if advice == unix.MADV_HWPOISON || advice == softOffline {
 		return errno.EPERM // these are tests of the host's memory
 	}
 	_, err := as.call(by, unix.SYS_MADVISE, uint64(addr), uint64(length), uint64(advice))
@@ -203,6 +205,9 @@ func (as *space) Fork(by platform.Thread) (platform.AddressSpace, platform.Threa
 	t, err := as.by(by)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !as.p.roomForThread() {
+		return nil, nil, errno.EAGAIN
 	}
 	as.mu.Lock()
 	pid, err := t.clone(cloneProcess)
@@ -219,6 +224,9 @@ func (as *space) NewThread(by platform.Thread) (platform.Thread, error) {
 	t, err := as.by(by)
 	if err != nil {
 		return nil, err
+	}
+	if !as.p.roomForThread() {
+		return nil, errno.EAGAIN
 	}
 	if t.leader {
 		if err := t.abdicate(); err != nil {
@@ -380,6 +388,7 @@ func (as *space) threadClosed() {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.threads--
+	as.p.threads.Add(-1)
 	as.reapLocked()
 }
 

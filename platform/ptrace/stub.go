@@ -33,11 +33,15 @@ const (
 // entry is the address of a routine in a stub.
 func entry(routine int) uint64 { return stubCode + uint64(routine)*routineGap }
 
-// stubImage is the content of the code page.
+const breakpoint = 0xcc // int3
+
+// image is the content of the code page.
+var image = stubImage()
+
 func stubImage() []byte {
 	image := make([]byte, pageSize)
 	for i := range image {
-		image[i] = 0xcc
+		image[i] = breakpoint
 	}
 	for i, addr := range routines() {
 		copy(image[i*routineGap:], routineBytes(addr))
@@ -61,5 +65,7 @@ func routineBytes(addr uintptr) []byte {
 }
 
 func routines() [routineCount]uintptr
+
+func cpuid(leaf, sub uint32) (eax, ebx uint32)
 
 func forkTemplate(child uintptr, action *[4]uint64) (pid int)

@@ -101,6 +101,15 @@ done:
 	TRAP
 	END
 
+// func cpuid(leaf, sub uint32) (eax, ebx uint32)
+TEXT ·cpuid(SB),NOSPLIT,$0-16
+	MOVL leaf+0(FP), AX
+	MOVL sub+4(FP), CX
+	CPUID
+	MOVL AX, eax+8(FP)
+	MOVL BX, ebx+12(FP)
+	RET
+
 // func forkTemplate(child uintptr, action *[4]uint64) (pid int)
 //
 // Forks the calling thread. The child runs no Go code: it resets all signal

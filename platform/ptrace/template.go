@@ -147,6 +147,7 @@ func (p *Platform) confineTemplate(t *tracee, step func(string, uint64, ...uint6
 	state := make([]byte, maxState)
 	n, errFP := host.PtraceGetRegSet(t.tid, host.RegSetXState, state)
 	p.freshFP = freshState(state[:n])
+	p.stateSize = guestStateSize(state[:n])
 	if errFP == nil {
 		errFP = host.PtraceSetRegSet(t.tid, host.RegSetXState, p.freshFP)
 	}
@@ -172,7 +173,7 @@ func mapImage() (platform.Range, error) {
 	if err != nil {
 		return platform.Range{}, fmt.Errorf("map the stub: %w", err)
 	}
-	copy(b, stubImage())
+	copy(b, image)
 	if err := unix.Mprotect(b[:pageSize], unix.PROT_READ|unix.PROT_EXEC); err != nil {
 		unix.Munmap(b)
 		return platform.Range{}, fmt.Errorf("make the stub executable: %w", err)

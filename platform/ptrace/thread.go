@@ -1,7 +1,6 @@
 package ptrace
 
 import (
-	"encoding/binary"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -288,9 +287,6 @@ func (t *thread) Interrupt() {
 	}
 }
 
-// maxState bounds the size of the XSAVE area: AVX-512 and AMX fit in 12 KiB.
-const maxState = 16384
-
 // FPState implements platform.Thread.
 func (t *thread) FPState() ([]byte, error) {
 	if err := t.own(); err != nil {
@@ -303,12 +299,8 @@ func (t *thread) FPState() ([]byte, error) {
 	if err != nil {
 		return nil, t.lost(err)
 	}
-	return t.fp[:n], nil
+	return t.fp[:min(n, t.as.p.stateSize)], nil
 }
-
-// legacyState is the size of the area that FXSAVE fills; in it xstate_bv, which
-// says what components follow, is the first word of the header behind it.
-const legacyState = 512
 
 // SetFPState implements platform.Thread.
 func (t *thread) SetFPState(state []byte) error {
@@ -323,7 +315,7 @@ func (t *thread) SetFPState(state []byte) error {
 	}
 	set := host.RegSetXState
 	switch size := len(t.as.p.freshFP); {
-	case len(state) < legacyState+64:
+	case len(state) < legacyState+stateHeader:
 		set, state = host.RegSetFP, state[:legacyState]
 	case len(state) > size:
 		state = state[:size]
@@ -337,21 +329,6 @@ func (t *thread) SetFPState(state []byte) error {
 		return err
 	}
 	return nil
-}
-
-// freshState makes the state of a new process out of any: all components but
-// the protection keys, which Linux sets, in their initial state.
-func freshState(any []byte) []byte {
-	fresh := append([]byte(nil), any...)
-	clear(fresh[:legacyState])
-	binary.LittleEndian.PutUint16(fresh, 0x37f)       // the x87 control word
-	binary.LittleEndian.PutUint32(fresh[24:], 0x1f80) // MXCSR
-	if len(fresh) >= legacyState+64 {
-		const x87, sse, keys = 1, 2, 1 << 9
-		bv := binary.LittleEndian.Uint64(fresh[legacyState:])
-		binary.LittleEndian.PutUint64(fresh[legacyState:], bv&keys|x87|sse)
-	}
-	return fresh
 }
 
 // Close implements platform.Thread.

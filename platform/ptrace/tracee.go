@@ -101,26 +101,32 @@ func (t *tracee) call(routine uint64, regs *platform.Registers) error {
 		if err != nil {
 			return err
 		}
-		var info host.SigInfo
 		switch status.StopSignal() {
-		case unix.SIGTRAP, unix.SIGSEGV, unix.SIGBUS:
+		case unix.SIGTRAP:
+			if err := host.PtraceGetRegs(t.tid, userRegs(regs)); err != nil {
+				return t.lost(err)
+			}
+			if behindTrap(routine, regs.Rip) {
+				return nil
+			}
+		case unix.SIGSEGV, unix.SIGBUS:
+			var info host.SigInfo
 			if err := host.PtraceGetSigInfo(t.tid, &info); err != nil {
 				return t.lost(err)
 			}
+			if info.Code > 0 {
+				return errno.EFAULT
+			}
 		}
-		if info.Code <= 0 || int(status)>>16 != 0 {
-			// It came from outside, or is an interrupt, which the next
-			// Switch sees by its flag.
-			continue
-		}
-		if err := host.PtraceGetRegs(t.tid, userRegs(regs)); err != nil {
-			return t.lost(err)
-		}
-		if status.StopSignal() != unix.SIGTRAP {
-			return errno.EFAULT
-		}
-		return nil
+		// It came from outside, or is an interrupt, which the next Switch
+		// sees by its flag.
 	}
+}
+
+// behindTrap says whether a program counter is behind the breakpoint of a
+// routine, where only that routine's end can have brought it.
+func behindTrap(routine, pc uint64) bool {
+	return pc-routine-1 < routineGap && image[(pc-1)%pageSize] == breakpoint
 }
 
 // lost tells why a request to a stopped tracee failed: usually it was killed.
