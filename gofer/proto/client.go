@@ -259,14 +259,14 @@ func (c *Client) Walk(m *Walk) (*Walked, int, error) {
 	if err != nil {
 		return nil, -1, err
 	}
-	if len(a.Steps) > len(m.Names) {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-		c.log(fmt.Sprintf("gofer tree %s: walk: %v: more steps than names", c.name, ErrMalformed))
-		return nil, -1, errno.EIO
+	if len(a.Steps) <= len(m.Names) && (fd < 0 || a.endsAtRegular(len(m.Names))) {
+		return a, fd, nil
 	}
-	return a, fd, nil
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+	c.log(fmt.Sprintf("gofer tree %s: walk: %v: steps beyond the names, or a descriptor without the file", c.name, ErrMalformed))
+	return nil, -1, errno.EIO
 }
 
 // Stat gives a node's attributes.

@@ -101,6 +101,11 @@ type Walked struct {
 	OpenErrno uint32
 }
 
+// endsAtRegular says whether a regular file stands at the end of n names.
+func (m *Walked) endsAtRegular(n int) bool {
+	return n > 0 && len(m.Steps) == n && m.Errno == 0 && m.Steps[n-1].Attr.Type() == TypeRegular
+}
+
 // Step is one file on the way.
 type Step struct {
 	Node NodeID

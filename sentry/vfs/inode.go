@@ -124,8 +124,12 @@ type Directory interface {
 // one before. It returns the inodes as far as they exist, stopping behind
 // whatever is not a directory; err says why it stopped early: nil or ENOENT
 // (the next name does not exist) let the caller cache what came.
+//
+// Opens is what the last name is going to be opened with, so that what Open
+// needs can come with the same answer; O_PATH if it is not. Rights have not been
+// checked, so nothing may be changed (O_TRUNC).
 type Walker interface {
-	WalkMany(c Context, names []string) ([]Inode, error)
+	WalkMany(c Context, names []string, opens linux.OpenFlags) ([]Inode, error)
 }
 
 // Revalidator is a directory whose children may change behind our back: a

@@ -30,7 +30,7 @@ func Open(c Context, n Name, how OpenHow) (*Description, error) {
 	if f&linux.O_NOFOLLOW != 0 {
 		follow = NoFollow
 	}
-	p, err := Resolve(c, n, How{Follow: follow, Resolve: how.Resolve})
+	p, err := Resolve(c, n, How{Follow: follow, Resolve: how.Resolve, opens: toOpen(f)})
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +187,7 @@ func openCreate(c Context, n Name, how OpenHow) (*Description, error) {
 		return nil, err
 	}
 	defer func() { w.cur.DecRef() }()
+	w.opens = toOpen(how.Flags)
 	for {
 		if err := w.walk(toParent, Follow); err != nil {
 			return nil, err
@@ -248,7 +249,7 @@ func (w *walker) findOrCreate(n Name, how OpenHow) (*Dentry, created, error) {
 	}
 	dir.dir.mu.Lock()
 	defer dir.dir.mu.Unlock()
-	child, err := dir.lookupLocked(w.c, w.last)
+	child, err := w.lookupToOpen(dir)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -269,6 +270,17 @@ func (w *walker) findOrCreate(n Name, how OpenHow) (*Dentry, created, error) {
 		return child, notCreated, err
 	}
 	return child, isCreated, err
+}
+
+// lookupToOpen is lookupLocked for the last name.
+func (w *walker) lookupToOpen(dir *Dentry) (*Dentry, error) {
+	if child := dir.lookupCached(w.c, w.last); child != nil {
+		return child, nil
+	}
+	if dir.has(dWalker) {
+		return dir.walkMany(w.c, []string{w.last}, w.opens.asFlags())
+	}
+	return dir.lookup(w.c, w.last)
 }
 
 func openTmpfile(c Context, n Name, how OpenHow) (*Description, error) {

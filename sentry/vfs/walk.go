@@ -11,6 +11,8 @@ import (
 type How struct {
 	Follow  FollowLinks
 	Resolve uint64 // RESOLVE_* of openat2
+
+	opens openIntent
 }
 
 // FollowLinks says whether a symbolic link at the end of a path is followed.
@@ -33,6 +35,7 @@ func Resolve(c Context, n Name, how How) (Path, error) {
 	if err != nil {
 		return Path{}, err
 	}
+	w.opens = how.opens
 	if err := w.walk(toEnd, how.Follow); err != nil {
 		w.cur.DecRef()
 		return Path{}, err
@@ -58,6 +61,25 @@ func ResolveDir(c Context, n Name) (Path, error) {
 	return Path{}, err
 }
 
+// openIntent is what a path is resolved for, for a Walker: the flags of the open
+// that follows, if any does.
+type openIntent struct {
+	follows bool
+	flags   linux.OpenFlags
+}
+
+// toOpen is the intent of an open.
+func toOpen(f linux.OpenFlags) openIntent {
+	return openIntent{f&(linux.O_PATH|linux.O_DIRECTORY) == 0, f}
+}
+
+func (o openIntent) asFlags() linux.OpenFlags {
+	if o.follows {
+		return o.flags
+	}
+	return linux.O_PATH
+}
+
 // walker resolves one path. It holds a reference on cur; root and start are
 // borrowed from the Name.
 type walker struct {
@@ -68,6 +90,7 @@ type walker struct {
 	rest    string
 	links   int
 	resolve uint64
+	opens   openIntent
 
 	// What stopAtLast found: the last component, not yet looked up.
 	last     string
@@ -366,8 +389,9 @@ func (w *walker) child(dir *Dentry, name string) (*Dentry, error) {
 		return d, nil
 	}
 	if dir.has(dWalker) {
-		if names := plainNames(w.rest); len(names) > 1 {
-			return dir.walkMany(w.c, names)
+		names := plainNames(w.rest)
+		if len(names) > 1 || len(names) == 1 && w.opens.follows {
+			return dir.walkMany(w.c, names, w.opens.asFlags())
 		}
 	}
 	return dir.lookup(w.c, name)
@@ -441,11 +465,11 @@ func plainNames(rest string) []string {
 // learns; it returns the first. Nothing below the first can be cached yet, so
 // the lock of d is enough. Permissions do not matter: the walk checks them when
 // it comes by.
-func (d *Dentry) walkMany(c Context, names []string) (*Dentry, error) {
+func (d *Dentry) walkMany(c Context, names []string, opens linux.OpenFlags) (*Dentry, error) {
 	if d.has(dDeadDir) {
 		return nil, errno.ENOENT
 	}
-	inodes, err := d.inode.(Walker).WalkMany(c, names)
+	inodes, err := d.inode.(Walker).WalkMany(c, names, opens)
 	if len(inodes) == 0 && err != errno.ENOENT {
 		if err == nil {
 			return d.lookup(c, names[0])

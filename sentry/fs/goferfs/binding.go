@@ -114,33 +114,43 @@ func (fs *FS) devLocked(st *state, dev uint64) linux.Dev {
 // pin returns the inode's node, which stays bound until unpin. An inode without
 // one is looked up by its name.
 func (i *inode) pin() (proto.NodeID, error) {
+	id, _, err := i.pinOpening(proto.OpenNot)
+	return id, err
+}
+
+// pinOpening is pin, and opens the file with the same question, if that has to
+// ask one and if the host lets it.
+func (i *inode) pinOpening(access proto.Access) (proto.NodeID, *host.FD, error) {
 	fs := i.fs
 	st := fs.state.Lock()
 	if i.id != 0 {
 		id := i.id
 		i.pinLocked(st)
 		fs.state.Unlock()
-		return id, nil
+		return id, nil, nil
 	}
 	parent, name := i.parent, i.name
 	if parent == nil {
 		fs.state.Unlock()
-		return 0, errno.ESTALE
+		return 0, nil, errno.ESTALE
 	}
 	parent.refs++
 	fs.state.Unlock()
 	defer parent.Release()
 
-	step, _, err := fs.lookup(parent, name)
+	step, _, fd, err := fs.lookup(parent, name, access)
 	if err == errno.ENOENT {
 		err = errno.ESTALE
 	}
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if a := i.cachedAttr(); identityOf(&step.Attr) != identityOf(&a) {
 		fs.client.Forget(proto.Forgotten{Node: step.Node, Refs: 1})
-		return 0, errno.ESTALE
+		if fd != nil {
+			fd.Close()
+		}
+		return 0, nil, errno.ESTALE
 	}
 	st = fs.state.Lock()
 	excess := fs.bindLocked(st, i, step.Node)
@@ -149,7 +159,7 @@ func (i *inode) pin() (proto.NodeID, error) {
 	excess = append(excess, st.shrink(st.maxBound)...)
 	fs.state.Unlock()
 	fs.client.Forget(excess...)
-	return id, nil
+	return id, fd, nil
 }
 
 func (i *inode) pinLocked(st *state) {
@@ -192,19 +202,20 @@ func (s *state) unbind(i *inode) proto.Forgotten {
 	return f
 }
 
-// lookup asks for one name in a directory.
-func (fs *FS) lookup(dir *inode, name string) (proto.Step, string, error) {
-	w, err := fs.walk(dir, []string{name})
+// lookup asks for one name in a directory, and opens it if access says so and
+// the host lets it.
+func (fs *FS) lookup(dir *inode, name string, access proto.Access) (proto.Step, string, *host.FD, error) {
+	w, fd, err := fs.walk(dir, []string{name}, access)
 	if err != nil {
-		return proto.Step{}, "", err
+		return proto.Step{}, "", nil, err
 	}
 	if len(w.Steps) == 0 {
 		if w.Errno == 0 {
-			return proto.Step{}, "", errno.EIO
+			return proto.Step{}, "", nil, errno.EIO
 		}
-		return proto.Step{}, "", errnoOf(w.Errno)
+		return proto.Step{}, "", nil, errnoOf(w.Errno)
 	}
-	return w.Steps[0], w.Target, nil
+	return w.Steps[0], w.Target, fd, nil
 }
 
 // attempts is how often the Gofer is asked when it has no room for nodes: other
@@ -219,23 +230,28 @@ func (fs *FS) makeRoom() {
 	fs.client.ForgetNow(gone...)
 }
 
-// walk asks for several names.
-func (fs *FS) walk(dir *inode, names []string) (*proto.Walked, error) {
+// walk asks for several names, and opens the last as lookup does.
+func (fs *FS) walk(dir *inode, names []string, access proto.Access) (*proto.Walked, *host.FD, error) {
 	for tries := 1; ; tries++ {
 		id, err := dir.pin()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		w, fd, err := fs.client.Walk(&proto.Walk{From: id, Names: names})
+		q := &proto.Walk{From: id, Names: names, Open: access}
+		w, fd, err := fs.client.Walk(q)
+		if err == errno.EMFILE {
+			q.Open = proto.OpenNot // our own table is full
+			w, fd, err = fs.client.Walk(q)
+		}
 		dir.unpin()
-		if fd >= 0 {
-			host.NewFD(fd).Close() // not asked for
-		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if fd >= 0 {
+			return w, host.NewFD(fd), nil
 		}
 		if errno.Errno(w.Errno) != errno.ENFILE || tries == attempts {
-			return w, nil
+			return w, nil, nil
 		}
 		fs.forgetSteps(w.Steps)
 		fs.makeRoom()

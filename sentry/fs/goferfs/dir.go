@@ -44,7 +44,7 @@ func (d *directory) Lookup(_ vfs.Context, name string) (vfs.Inode, error) {
 		}
 		return d.fs.adopt(proto.Step{Attr: a}, &d.inode, strings.Clone(name), "").self, nil
 	}
-	step, target, err := d.fs.lookup(&d.inode, name)
+	step, target, _, err := d.fs.lookup(&d.inode, name, proto.OpenNot)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (d *directory) Lookup(_ vfs.Context, name string) (vfs.Inode, error) {
 }
 
 // WalkMany implements vfs.Walker.
-func (d *directory) WalkMany(_ vfs.Context, names []string) ([]vfs.Inode, error) {
+func (d *directory) WalkMany(_ vfs.Context, names []string, opens linux.OpenFlags) ([]vfs.Inode, error) {
 	switch a, found := d.known(names[0]); found {
 	case absent:
 		return nil, errno.ENOENT
@@ -68,7 +68,8 @@ func (d *directory) WalkMany(_ vfs.Context, names []string) ([]vfs.Inode, error)
 			return nil, errno.EINVAL
 		}
 	}
-	w, err := d.fs.walk(&d.inode, names)
+	access := accessFor(opens)
+	w, fd, err := d.fs.walk(&d.inode, names, access)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +84,15 @@ func (d *directory) WalkMany(_ vfs.Context, names []string) ([]vfs.Inode, error)
 		inodes = append(inodes, i.self)
 		parent = i
 	}
+	if fd != nil {
+		d.fs.keep(parent, fd, access)
+	}
 	return inodes, errnoOf(w.Errno)
 }
 
 // Revalidate implements vfs.Revalidator: is name still what it was?
 func (d *sharedDirectory) Revalidate(_ vfs.Context, name string, child vfs.Inode) bool {
-	step, target, err := d.fs.lookup(&d.inode, name)
+	step, target, _, err := d.fs.lookup(&d.inode, name, proto.OpenNot)
 	if err != nil {
 		return child == nil && err == errno.ENOENT
 	}

@@ -2,6 +2,7 @@ package goferfs
 
 import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 )
@@ -88,6 +89,18 @@ func (c *fdCache) take(d *donated) *donated {
 	return d
 }
 
+// accessFor is what a Walk has to open a file for that is to be opened with
+// these flags.
+func accessFor(flags linux.OpenFlags) proto.Access {
+	switch {
+	case flags&linux.O_PATH != 0:
+		return proto.OpenNot
+	case flags.AccessMode() == linux.O_RDONLY:
+		return proto.OpenRead
+	}
+	return proto.OpenReadWrite
+}
+
 // use returns a descriptor that is good for n, and asks the Gofer for one if
 // there is none. The caller gives it back to unuse.
 func (i *inode) use(n need) (*donated, error) {
@@ -117,11 +130,14 @@ func (i *inode) tryUse(n need) *donated {
 }
 
 func (i *inode) askFD(access proto.Access) (*host.FD, error) {
-	id, err := i.pin()
+	id, opened, err := i.pinOpening(access)
 	if err != nil {
 		return nil, err
 	}
 	defer i.unpin()
+	if opened != nil {
+		return opened, nil
+	}
 	q := &proto.Open{Node: id, Access: access}
 	fd, _, err := i.fs.client.Open(q)
 	if err == errno.EMFILE {

@@ -281,7 +281,7 @@ func (e *env) asks(what string, want uint64, f func()) {
 func TestSecondOpenAndStatAskNobody(t *testing.T) {
 	e := newEnv(t, Options{}, nil)
 	e.host("a/b/file", "hello")
-	e.asks("first open", 2, func() {
+	e.asks("first open", 1, func() {
 		if got := e.read("/a/b/file"); got != "hello" {
 			t.Errorf("content %q", got)
 		}
@@ -294,6 +294,14 @@ func TestSecondOpenAndStatAskNobody(t *testing.T) {
 			e.want("stat", err, errno.ENOENT)
 		}
 	})
+	e.host("a/b/other", "")
+	e.asks("first open for writing, and again", 1, func() {
+		e.open("/a/b/other", linux.O_WRONLY|linux.O_CREAT).DecRef()
+		e.open("/a/b/other", linux.O_RDWR).DecRef()
+	})
+	e.host("a/b/listed", "x")
+	e.list("/a/b")
+	e.asks("first open of a file that was listed", 1, func() { e.read("/a/b/listed") })
 }
 
 func TestWritesAreOnTheHostAtOnce(t *testing.T) {
