@@ -28,6 +28,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/platform/all"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/proc"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/syscalls"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
@@ -37,6 +38,7 @@ import (
 type sandbox struct {
 	k        *kernel.Kernel
 	world    *vfs.World
+	proc     *proc.Config
 	notifier *host.Notifier
 	platform platform.Platform
 	cfg      *control.BootConfig
@@ -178,6 +180,7 @@ func (s *sandbox) makeNamespaces() error {
 		Net:            s.k.NewNetNamespace(s.userNS),
 		PIDForChildren: s.k.NewPIDNamespace(s.k.RootPIDNS(), s.userNS),
 	}
+	s.proc.Initial = s.ns.PIDForChildren
 	return nil
 }
 

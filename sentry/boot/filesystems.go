@@ -3,19 +3,25 @@ package boot
 import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/dev"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/pipefs"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/proc"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/sys"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/tmpfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
 // fileSystems is what mount(2) can make, and /proc/filesystems shows.
 func (s *sandbox) fileSystems() []vfs.FSType {
+	memory, _ := s.k.Memory()
 	return []vfs.FSType{
+		s.proc.Type(),
+		sys.Type(sys.Machine{CPUs: s.k.CPUs(), MemTotal: memory}),
 		tmpfs.Type(),
 		tmpfs.DevType(),
 	}
 }
 
 func (s *sandbox) registerFileSystems() {
+	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls()}
 	s.world.RegisterFS(s.fileSystems()...)
 	s.world.RegisterFIFO(pipefs.OpenFIFO)
 	dev.Register(s.world)

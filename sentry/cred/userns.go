@@ -192,3 +192,14 @@ func (n *UserNamespace) GIDMapped() bool {
 	defer n.mu.Unlock()
 	return n.gids != nil
 }
+
+// Ino identifies the namespace, as /proc/PID/ns shows it. The first caller's
+// fresh gives the number.
+func (n *UserNamespace) Ino(fresh func() uint64) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ino == 0 {
+		n.ino = fresh()
+	}
+	return n.ino
+}

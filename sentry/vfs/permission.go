@@ -142,3 +142,14 @@ func newFile(c Context, dir *Dentry, mode linux.FileMode) NewFile {
 	}
 	return n
 }
+
+// Caller is the Context that WithCreds was called on, however often: the task.
+func Caller(c Context) Context {
+	for {
+		w, ok := c.(withCreds)
+		if !ok {
+			return c
+		}
+		c = w.Context
+	}
+}
