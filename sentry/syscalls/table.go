@@ -18,6 +18,7 @@ func families() [][]Call {
 		miscCalls,
 		pidfdCalls,
 		pipeCalls,
+		socketCalls,
 		futexCalls,
 		pollCalls,
 		clockCalls,

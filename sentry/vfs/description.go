@@ -304,14 +304,33 @@ func (d *Description) blocking(c Context, want waiter.Events, mode IOMode, op fu
 	if err != errno.EAGAIN || n > 0 || mode&NoWait != 0 || d.Flags()&linux.O_NONBLOCK != 0 {
 		return n, err
 	}
-	err = waiter.Until(c, d.wait, want, waiter.Never, func() error {
+	deadline := waiter.Never
+	if t, ok := d.file.(Timed); ok {
+		deadline = t.IODeadline(want)
+	}
+	err = waiter.Until(c, d.wait, want, deadline, func() error {
 		n, err = op()
 		if n > 0 {
 			return nil
 		}
 		return err
 	})
+	if !deadline.IsNever() {
+		err = timedError(err)
+	}
 	return n, err
+}
+
+// timedError is the error of a wait with a time limit: it tells that the time is
+// up as if there had been none, and never restarts, which would begin anew.
+func timedError(err error) error {
+	switch err {
+	case errno.ETIMEDOUT:
+		return errno.EAGAIN
+	case errno.ERESTARTSYS:
+		return errno.EINTR
+	}
+	return err
 }
 
 // begin resolves the offset of an operation and locks the current one; done

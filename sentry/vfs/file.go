@@ -3,6 +3,7 @@ package vfs
 import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
 
 // File is a file system's part of an open file. What it can do beyond being
@@ -111,4 +112,10 @@ type Flusher interface {
 type Sealer interface {
 	Seals() (uint32, error)
 	AddSeals(seals uint32) error
+}
+
+// Timed is a file that limits how long reads and writes wait: a socket with
+// SO_RCVTIMEO or SO_SNDTIMEO. Want tells which of the two it is.
+type Timed interface {
+	IODeadline(want waiter.Events) waiter.Deadline
 }

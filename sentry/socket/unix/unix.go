@@ -280,6 +280,14 @@ func (s *Socket) Write(c vfs.Context, src *usermem.Buffer, _ int64) (int64, erro
 	return s.Send(c, &socket.Outgoing{Data: src})
 }
 
+// IODeadline implements vfs.Timed.
+func (s *Socket) IODeadline(want waiter.Events) waiter.Deadline {
+	if want&waiter.Out != 0 {
+		return s.opts.SendDeadline()
+	}
+	return s.opts.RecvDeadline()
+}
+
 // Ioctl implements SIOCINQ (which is FIONREAD) and SIOCOUTQ.
 func (s *Socket) Ioctl(_ vfs.Context, m usermem.Memory, cmd uint32, arg uint64) (uint64, error) {
 	var v int64
