@@ -435,7 +435,7 @@ func TestRename(t *testing.T) {
 
 func TestUnboundInodesAreFoundAgain(t *testing.T) {
 	e := newEnv(t, Options{}, func(_ *server.Tree, c *server.Config) { c.MaxNodes = 64 })
-	const count = 300
+	const count = 100
 	for i := range count {
 		e.host(fmt.Sprintf("d%d/s/file", i), fmt.Sprint(i))
 	}
