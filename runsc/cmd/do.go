@@ -32,7 +32,6 @@ var doCommand = command{
 		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "bind a host path, SRC:DST[:ro]; writes go to the host"},
 		&cli.StringFlag{Name: "cwd", Usage: "working directory of the command (default: the current one, or / with --root)"},
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "directory to use as the root file system"},
-		&cli.StringFlag{Name: "platform", Value: defaultPlatform, Usage: "how system calls of the workload are trapped"},
 	},
 	run: func(cmd *cli.Command) error {
 		status, err := do(cmd)
@@ -148,6 +147,8 @@ func doPlan(cmd *cli.Command) (*specconv.Plan, error) {
 			Mounts:   specconv.StandardMounts(),
 			Devices:  specconv.StandardDevices(),
 			Process:  process,
+			// The command is pid 1, and knows nothing of that.
+			MortalInit: true,
 		},
 	}
 	for _, v := range cmd.StringSlice("volume") {

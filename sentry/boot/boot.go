@@ -181,6 +181,9 @@ func (s *sandbox) makeNamespaces() error {
 		PIDForChildren: s.k.NewPIDNamespace(s.k.RootPIDNS(), s.userNS),
 	}
 	s.proc.Initial = s.ns.PIDForChildren
+	if c.MortalInit {
+		s.ns.PIDForChildren.LetInitDie()
+	}
 	return nil
 }
 

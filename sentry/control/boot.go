@@ -71,6 +71,9 @@ type Container struct {
 	// runs in. Ids of files and processes stand for ids inside of it.
 	UIDMap []IDMap
 	GIDMap []IDMap
+	// MortalInit takes from init the protection that pid 1 has against signals
+	// without a handler, for a command that is to end as it would outside.
+	MortalInit bool
 	// Process is the container's init. It is loaded at boot and runs at Start.
 	Process Process
 }

@@ -50,11 +50,13 @@ type PIDNamespace struct {
 	userNS *cred.UserNamespace
 	ino    uint64
 
-	pids    map[int32]*PID
-	last    int32
-	init    *ThreadGroup // its pid 1
-	dead    bool         // init has exited: no more tasks
-	tasksMu *sync.RWMutex
+	pids map[int32]*PID
+	last int32
+	init *ThreadGroup // its pid 1
+	dead bool         // init has exited: no more tasks
+	// mortalInit is set before init runs, see LetInitDie.
+	mortalInit bool
+	tasksMu    *sync.RWMutex
 }
 
 func (k *Kernel) newPIDNamespace(parent *PIDNamespace, u *cred.UserNamespace) *PIDNamespace {
@@ -64,6 +66,11 @@ func (k *Kernel) newPIDNamespace(parent *PIDNamespace, u *cred.UserNamespace) *P
 	}
 	return ns
 }
+
+// LetInitDie takes from the namespace's init the protection against signals that
+// it has no handler for: for a first process that is to end as it would outside.
+// It is called before there are processes.
+func (ns *PIDNamespace) LetInitDie() { ns.mortalInit = true }
 
 // Inode and UserNS identify the namespace.
 func (ns *PIDNamespace) Inode() uint64               { return ns.ino }

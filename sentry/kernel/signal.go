@@ -281,7 +281,7 @@ func (g *ThreadGroup) endStopLocked() {
 // ignoresLocked says whether s would be thrown away.
 func (g *ThreadGroup) ignoresLocked(h *SignalHandlers, t *Task, s linux.Signal, o Origin) bool {
 	a := h.actions[s].Handler
-	if g.isInit() && o == Inside && a == linux.SIG_DFL {
+	if g.isInit() && !g.pidNS.mortalInit && o == Inside && a == linux.SIG_DFL {
 		return true
 	}
 	if t == nil {
