@@ -12,6 +12,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/dev"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/goferfs"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/overlay"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/tmpfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
@@ -91,7 +92,12 @@ func (s *sandbox) rootFS() (vfs.FileSystem, error) {
 	if s.cfg.Container.Root.Overlay != control.OverlayMemory {
 		return lower, nil
 	}
-	return lower, nil
+	upper := tmpfs.New(s.world, tmpfs.Options{Mode: 0o755})
+	fs, err := overlay.New(s.world, upper, lower)
+	if err != nil {
+		return nil, fmt.Errorf("lay memory over the root: %w", err)
+	}
+	return fs, nil
 }
 
 // tree connects to one of the Gofer's trees.

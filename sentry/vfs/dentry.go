@@ -284,6 +284,12 @@ func (l *lru) init(limit int) {
 	l.limit = limit
 }
 
+func (l *lru) setLimit(n int) {
+	l.mu.Lock()
+	l.limit = n
+	l.mu.Unlock()
+}
+
 // add puts d at the young end unless it is there or dead, and drops the oldest
 // if there are too many.
 func (l *lru) add(d *Dentry) {

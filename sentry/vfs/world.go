@@ -102,6 +102,9 @@ func NewWorld() *World {
 	return w
 }
 
+// LimitCache changes how many unused names are kept.
+func (w *World) LimitCache(entries int) { w.lru.setLimit(entries) }
+
 // NewIno returns an inode number that no other caller gets.
 func (w *World) NewIno() uint64 { return w.nextIno.Add(1) }
 
