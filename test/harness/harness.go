@@ -207,12 +207,28 @@ func buildRunsc() (string, error) {
 		return "", err
 	}
 	out := filepath.Join(dir, fmt.Sprintf("runsc-%d", os.Getpid()))
+	if err := noteSources(root); err != nil {
+		return "", err
+	}
 	cmd := exec.Command("go", "build", "-o", out, "./runsc")
 	cmd.Dir = root
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./runsc: %w\n%s", err, msg)
 	}
 	return out, nil
+}
+
+// noteSources looks at every source file, because `go test` reuses an old
+// result unless a file that the test itself looked at has changed, and it does
+// not see what `go build` reads.
+func noteSources(root string) error {
+	return filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !(strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".s")) {
+			return err
+		}
+		_, err = os.Stat(path)
+		return err
+	})
 }
 
 // RemoveRunsc removes what Sandboxes built; a TestMain calls it at its end.
