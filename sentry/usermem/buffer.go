@@ -1,8 +1,6 @@
 package usermem
 
 import (
-	"slices"
-
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 )
 
@@ -35,14 +33,6 @@ func VecBuffer(m Memory, vec []Range) *Buffer {
 		b.left += int64(r.Len)
 	}
 	return b
-}
-
-// Clone is an independent buffer over the same bytes, for a look at what may
-// have to be read again.
-func (b *Buffer) Clone() *Buffer {
-	c := *b
-	c.vec = slices.Clone(b.vec)
-	return &c
 }
 
 // Len is the number of bytes left.
@@ -82,25 +72,28 @@ func (b *Buffer) Fill(src []byte) (int, error) {
 // Drain copies bytes out of the buffer into dst and advances: the side of a
 // write. A count below min(len(dst), Len()) comes with EFAULT.
 func (b *Buffer) Drain(dst []byte) (int, error) {
+	n, err := b.Peek(dst)
+	b.advance(n)
+	return n, err
+}
+
+// Peek is Drain without advancing, for a destination that may take less: what
+// it took is then skipped.
+func (b *Buffer) Peek(dst []byte) (int, error) {
 	if int64(len(dst)) > b.left {
 		dst = dst[:b.left]
 	}
 	if b.mem == nil {
-		n := copy(dst, b.own)
-		b.advance(n)
-		return n, nil
+		return copy(dst, b.own), nil
 	}
-	n, err := 0, error(nil)
-	if len(dst) > 0 {
-		b.skipEmpty()
-		if b.vec[0].Len >= len(dst) {
-			n, err = b.mem.CopyIn(dst, b.vec[0].Start)
-		} else {
-			n, err = b.mem.CopyInVec(dst, b.vec)
-		}
+	if len(dst) == 0 {
+		return 0, nil
 	}
-	b.advance(n)
-	return n, err
+	b.skipEmpty()
+	if b.vec[0].Len >= len(dst) {
+		return b.mem.CopyIn(dst, b.vec[0].Start)
+	}
+	return b.mem.CopyInVec(dst, b.vec)
 }
 
 // FillZero fills n bytes with zeros.
@@ -154,14 +147,15 @@ func (b *Buffer) advance(n int) {
 		b.own = b.own[n:]
 		return
 	}
-	for n > 0 && len(b.vec) > 0 {
+	for n > 0 {
+		b.skipEmpty()
 		c := min(n, b.vec[0].Len)
+		if c == 0 {
+			panic("usermem: buffer advanced beyond its end")
+		}
 		b.vec[0].Start += Addr(c)
 		b.vec[0].Len -= c
 		n -= c
-		if b.vec[0].Len == 0 && len(b.vec) > 1 {
-			b.vec = b.vec[1:]
-		}
 	}
 }
 

@@ -84,7 +84,7 @@ func (f *File) Write(_ vfs.Context, src *usermem.Buffer, _ int64) (int64, error)
 	}
 	// A write that must wait is tried again: the buffer must not have moved.
 	var v [8]byte
-	if _, err := src.Clone().Drain(v[:]); err != nil {
+	if _, err := src.Peek(v[:]); err != nil {
 		return 0, err
 	}
 	if err := f.Add(binary.LittleEndian.Uint64(v[:])); err != nil {

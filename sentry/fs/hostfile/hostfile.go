@@ -211,9 +211,8 @@ func (f *stream) Read(_ vfs.Context, dst *usermem.Buffer, _ int64) (int64, error
 // Write writes what fits. The bytes are taken from src only when they have been
 // written.
 func (f *stream) Write(_ vfs.Context, src *usermem.Buffer, _ int64) (int64, error) {
-	peek := *src
 	b := make([]byte, min(src.Len(), chunk))
-	n, err := peek.Drain(b)
+	n, err := src.Peek(b)
 	if n == 0 {
 		return 0, err
 	}
