@@ -294,7 +294,7 @@ func (st *state) erasePicture(b byte, gone []cell, several bool) {
 	case b == '\t':
 		for range st.tabWidth() {
 			st.emit('\b')
-			st.column--
+			st.column = max(st.column-1, 0)
 		}
 	default:
 		if isControl(b) && st.lflag(linux.ECHOCTL) {

@@ -79,15 +79,11 @@ func (m *Master) read(b []byte) (int, error) {
 
 // Write implements vfs.Writer: what is typed.
 //
-// Errors: EAGAIN when the program does not read; EIO when none has the terminal
-// open any more.
+// Errors: EAGAIN when the program does not read.
 func (m *Master) Write(_ vfs.Context, src *usermem.Buffer, _ int64) (int64, error) {
 	st := m.t.state.Lock()
-	gone, space := st.abandoned(), st.typable()
+	space := st.typable()
 	m.t.unlock(st)
-	if gone {
-		return 0, errno.EIO
-	}
 	if src.Len() > 0 && space == 0 {
 		return 0, errno.EAGAIN
 	}
@@ -117,7 +113,7 @@ func (m *Master) Ready(want waiter.Events) waiter.Events {
 		ev |= waiter.Writable
 	}
 	if st.abandoned() {
-		ev |= waiter.Hup
+		ev |= waiter.Hup | waiter.Readable // a read says EIO at once
 	}
 	return ev & (want | waiter.Always)
 }
