@@ -325,6 +325,20 @@ func (g *ThreadGroup) SessionOf(c *ControllingTTY, ns *PIDNamespace) (int32, err
 	return c.session.pid.In(ns), nil
 }
 
+// TTYOwners are the foreground group (0 without one) and the session of a
+// terminal, for whoever holds its far end; ok is false without a session.
+func (k *Kernel) TTYOwners(c *ControllingTTY, ns *PIDNamespace) (pgid, sid int32, ok bool) {
+	k.tasks.mu.RLock()
+	defer k.tasks.mu.RUnlock()
+	if c.session == nil {
+		return 0, 0, false
+	}
+	if c.foreground != nil {
+		pgid = c.foreground.pid.In(ns)
+	}
+	return pgid, c.session.pid.In(ns), true
+}
+
 // SetForeground is TIOCSPGRP. Errors: ENOTTY, ESRCH, EPERM. The caller has done
 // the job control check (TTYAccess with SIGTTOU).
 func (g *ThreadGroup) SetForeground(c *ControllingTTY, pgid int32) error {

@@ -22,6 +22,8 @@ type Host struct {
 	n     *host.Notifier
 	saved *host.Termios
 
+	started bool
+
 	reading sync.Mutex // one goroutine reads at a time
 	wake    chan struct{}
 	quit    chan struct{}
@@ -31,7 +33,8 @@ type Host struct {
 // NewHost makes a terminal on a host terminal, whose settings and size it takes
 // over. It owns fd from now on.
 //
-// Errors: ENOTTY and whatever the host says; fd is closed then.
+// Nothing is read before Start. Errors: ENOTTY and whatever the host says; fd is
+// closed then.
 func NewHost(job Job, fd *host.FD, n *host.Notifier) (*Terminal, *Host, error) {
 	saved, err := fd.TTYSettings()
 	if err != nil {
@@ -56,13 +59,14 @@ func NewHost(job Job, fd *host.FD, n *host.Notifier) (*Terminal, *Host, error) {
 		fd.Close()
 		return nil, nil, err
 	}
-	if err := n.Add(fd, linux.EPOLLIN|linux.EPOLLHUP, func(uint32) { h.pull() }); err != nil {
-		_ = fd.SetTTYSettings(saved)
-		fd.Close()
-		return nil, nil, err
-	}
-	go h.push()
 	return t, h, nil
+}
+
+// Start begins to take input and show output.
+func (h *Host) Start() error {
+	h.started = true
+	go h.push()
+	return h.n.Add(h.fd, linux.EPOLLIN|linux.EPOLLHUP, func(uint32) { h.pull() })
 }
 
 // makeRaw is what cfmakeraw(3) does.
@@ -158,10 +162,11 @@ const closeWait = 2 * time.Second
 func (h *Host) Close() {
 	_ = h.n.Remove(h.fd)
 	close(h.quit)
-	h.more()
-	select {
-	case <-h.idle:
-	case <-time.After(closeWait):
+	if h.started {
+		select {
+		case <-h.idle:
+		case <-time.After(closeWait):
+		}
 	}
 	_ = h.fd.SetTTYSettings(h.saved)
 	h.t.hangUp()
@@ -176,6 +181,12 @@ func (h *Host) size() (linux.Winsize, bool) {
 		return linux.Winsize{}, false
 	}
 	return linux.Winsize{Row: w.Row, Col: w.Col, Xpixel: w.Xpixel, Ypixel: w.Ypixel}, true
+}
+
+// SetSize changes the size of the window, on both sides.
+func (h *Host) SetSize(w linux.Winsize) {
+	h.setSize(w)
+	h.t.Resize(w)
 }
 
 func (h *Host) setSize(w linux.Winsize) {
