@@ -50,6 +50,12 @@ var hostCalls = [...]seccomp.Rule{
 	{Call: sysno.EpollWait, Action: seccomp.Allow, Reason: "the notifier's sleep"},
 	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, linux.TIOCINQ)}, Action: seccomp.Allow, Reason: "FIONREAD on inherited descriptors"},
 
+	// Consoles.
+	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, linux.TCGETS)}, Action: seccomp.Allow, Reason: "the settings that a console starts with"},
+	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, linux.TCSETS)}, Action: seccomp.Allow, Reason: "raw mode of a console, and back"},
+	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, linux.TIOCGWINSZ)}, Action: seccomp.Allow, Reason: "the window size of a console"},
+	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, linux.TIOCSWINSZ)}, Action: seccomp.Allow, Reason: "resizing a console from inside"},
+
 	// Messages with descriptors.
 	{Call: sysno.Sendmsg, Action: seccomp.Allow, Reason: "control answers"},
 	{Call: sysno.Recvmsg, Action: seccomp.Allow, Reason: "descriptors from the Gofer and from runsc"},

@@ -28,6 +28,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/platform/all"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/devpts"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/proc"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/syscalls"
@@ -42,6 +43,7 @@ type sandbox struct {
 	notifier *host.Notifier
 	platform platform.Platform
 	cfg      *control.BootConfig
+	ttys     *devpts.Devices
 
 	userNS *cred.UserNamespace
 	ns     kernel.Namespaces
@@ -119,6 +121,7 @@ func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
 		Memory:   hostMemory(),
 		OnPanic:  func() { reportPanic(log) },
 	})
+	s.ttys = devpts.Register(s.k)
 	s.registerFileSystems()
 	if err := s.makeNamespaces(); err != nil {
 		return nil, err
@@ -220,6 +223,11 @@ func (s *sandbox) awaitEnd() int {
 	st := waitStatus(s.init.AwaitExit())
 	s.k.KillAll()
 	s.k.AwaitAll()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.processes {
+		p.closeTTY() // shows the last output
+	}
 	return st.Code()
 }
 

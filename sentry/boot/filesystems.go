@@ -17,6 +17,7 @@ func (s *sandbox) fileSystems() []vfs.FSType {
 		sys.Type(sys.Machine{CPUs: s.k.CPUs(), MemTotal: memory}),
 		tmpfs.Type(),
 		tmpfs.DevType(),
+		s.ttys.Type(),
 	}
 }
 

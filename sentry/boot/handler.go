@@ -43,6 +43,12 @@ func (s *sandbox) Exec(p control.Process, files []*os.File) (int, error) {
 	s.processes[pid] = pr
 	s.mu.Unlock()
 	pr.group.Start()
+	if pr.tty != nil {
+		go func() {
+			pr.group.AwaitExit()
+			pr.closeTTY()
+		}()
+	}
 	return pid, nil
 }
 
@@ -68,6 +74,9 @@ func (s *sandbox) Wait(ctx context.Context, pid int) (control.WaitStatus, error)
 	go func() { ended <- p.group.AwaitExit() }()
 	select {
 	case st := <-ended:
+		if pid != control.InitPID {
+			p.closeTTY()
+		}
 		return waitStatus(st), nil
 	case <-ctx.Done():
 		return control.WaitStatus{}, ctx.Err()

@@ -153,7 +153,7 @@ func (l *layout) fileSystem(m *control.Mount) (vfs.FileSystem, error) {
 			return fs, nil
 		}
 	}
-	if map[string]bool{"devpts": true, "mqueue": true, "cgroup": true}[m.Type] {
+	if map[string]bool{"mqueue": true, "cgroup": true}[m.Type] {
 		return tmpfs.New(l.world, tmpfs.Options{Mode: 0o755}), nil // until each has its package
 	}
 	return nil, control.Errorf(control.KindUnsupported, "there is no file system %q in the sandbox", m.Type)

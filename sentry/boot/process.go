@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -21,12 +22,24 @@ import (
 type process struct {
 	group *kernel.ThreadGroup
 	tty   terminal // nil without one
+	once  sync.Once
+}
+
+// closeTTY ends the terminal when the process has. Whoever asks waits until the
+// last output is shown.
+func (p *process) closeTTY() {
+	p.once.Do(func() {
+		if p.tty != nil {
+			p.tty.Close()
+		}
+	})
 }
 
 // terminal is what runsc can do with a process's terminal.
 type terminal interface {
 	Resize(rows, columns uint16)
 	ForegroundSignal(s linux.Signal)
+	Close()
 }
 
 // role says whether a process is the container's first.
@@ -154,7 +167,7 @@ func (s *sandbox) descriptors(p *control.Process, files []*os.File) (*fdtable.Ta
 	var tty *console
 	if p.Stdio.TTY != control.NoFD {
 		var err error
-		if tty, err = s.newConsole(take(p.Stdio.TTY), p, creds); err != nil {
+		if tty, err = s.newConsole(take(p.Stdio.TTY), creds); err != nil {
 			table.DecRef()
 			return nil, nil, control.Errorf(control.KindInternal, "set up the terminal: %v", err)
 		}
@@ -172,7 +185,10 @@ func (s *sandbox) descriptors(p *control.Process, files []*os.File) (*fdtable.Ta
 				return err
 			}
 		case tty != nil:
-			d = tty.open()
+			var err error
+			if d, err = tty.open(); err != nil {
+				return err
+			}
 		default:
 			return nil
 		}

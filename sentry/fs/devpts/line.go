@@ -163,8 +163,10 @@ func (f *masterFile) openPeer(c vfs.Context, flags linux.OpenFlags) (uint64, err
 		return 0, err
 	}
 	d := f.l.describe(c, f.w, t.FS(), s, flags)
-	defer d.DecRef()
 	fd, err := t.FDs().Add(d, fdtable.FlagsOf(flags), 0, t.Limit(linux.RLIMIT_NOFILE).Cur)
+	if err != nil {
+		d.DecRef()
+	}
 	return uint64(fd), err
 }
 
