@@ -15,6 +15,15 @@ type OpenHow struct {
 // Open opens, or creates and opens, what n names. The umask of n applies to a
 // new file. The caller gets a reference on the description.
 func Open(c Context, n Name, how OpenHow) (*Description, error) {
+	d, err := open(c, n, how)
+	if err == errno.ESTALE {
+		// What was cached is another file by now: look again, once, as Linux does.
+		return open(c, n, how)
+	}
+	return d, err
+}
+
+func open(c Context, n Name, how OpenHow) (*Description, error) {
 	f := how.Flags
 	if f&linux.O_PATH != 0 {
 		how.Flags = f & (linux.O_DIRECTORY | linux.O_NOFOLLOW | linux.O_CLOEXEC | linux.O_PATH)

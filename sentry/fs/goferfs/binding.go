@@ -2,6 +2,7 @@ package goferfs
 
 import (
 	"strings"
+	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -36,11 +37,12 @@ type state struct {
 type binding struct {
 	refs       int // of vfs, and of inodes that this is the parent of
 	id         proto.NodeID
-	told       uint64 // references to id that the server counts for us
-	pins       int    // questions and open files that need id
-	parent     *inode // with a reference; nil for the root and nameless files
-	name       string // in parent
-	prev, next *inode // in idle
+	told       uint64        // references to id that the server counts for us
+	pins       int           // questions and open files that need id
+	parent     *inode        // with a reference; nil for the root and nameless files
+	name       string        // in parent
+	placed     time.Duration // when it was last seen there
+	prev, next *inode        // in idle
 }
 
 func (s *state) init(maxNodes int) {
@@ -65,19 +67,51 @@ func (fs *FS) adopt(step proto.Step, parent *inode, name, target string) *inode 
 		st.inodes[key] = i
 	}
 	i.refs++
-	if i.parent == nil && parent != nil {
-		parent.refs++
-		i.parent, i.name = parent, name
-	}
+	was := fs.placeLocked(i, parent, name, &step.Attr)
 	excess := fs.bindLocked(st, i, step.Node)
 	excess = append(excess, st.shrink(st.maxBound)...)
 	fs.state.Unlock()
 	fs.client.Forget(excess...)
-	if known && fs.caching == Shared {
-		v := i.beginChange()
-		i.endChange(v, step.Attr)
+	if was != nil {
+		was.Release()
+	}
+	if known && step.Node != 0 {
+		i.sawAttr(&step.Attr)
 	}
 	return i
+}
+
+// placeLocked notes that i was found as name in parent. A place that was given
+// up is returned, with its reference.
+func (fs *FS) placeLocked(i, parent *inode, name string, a *proto.Attr) (was *inode) {
+	if parent == nil {
+		return nil
+	}
+	same := i.parent == parent && i.name == name
+	if !same && i.parent != nil && (fs.caching == Exclusive || a.Type() != proto.TypeDir && a.Nlink > 1) {
+		return nil // another name of the same file
+	}
+	if !same {
+		was = i.parent
+		parent.refs++
+		i.parent, i.name = parent, name
+	}
+	if fs.caching != Exclusive {
+		i.placed = fs.now()
+	}
+	return was
+}
+
+// isPlaced says whether name in parent is believed to be i still, in a tree that
+// others change.
+func (fs *FS) isPlaced(i, parent *inode, name string) bool {
+	fs.state.Lock()
+	here, placed := i.parent == parent && i.name == name, i.placed
+	fs.state.Unlock()
+	if !here {
+		return false
+	}
+	return fs.believed(placed) || i.isType(proto.TypeDir) && fs.now()-placed < dirWindow
 }
 
 // bindLocked gives i one reference to node id, and returns references that are
@@ -140,6 +174,7 @@ func (i *inode) pinOpening(access proto.Access) (proto.NodeID, *host.FD, error) 
 
 	step, _, fd, err := fs.lookup(parent, name, access)
 	if err == errno.ENOENT {
+		fs.misplaced(i, parent)
 		err = errno.ESTALE
 	}
 	if err != nil {
@@ -150,6 +185,7 @@ func (i *inode) pinOpening(access proto.Access) (proto.NodeID, *host.FD, error) 
 		if fd != nil {
 			fd.Close()
 		}
+		fs.misplaced(i, parent)
 		return 0, nil, errno.ESTALE
 	}
 	st = fs.state.Lock()
@@ -160,6 +196,19 @@ func (i *inode) pinOpening(access proto.Access) (proto.NodeID, *host.FD, error) 
 	fs.state.Unlock()
 	fs.client.Forget(excess...)
 	return id, fd, nil
+}
+
+// misplaced says that i was not found where it was believed to be: the next
+// lookup asks.
+func (fs *FS) misplaced(i, dir *inode) {
+	fs.state.Lock()
+	i.placed = -2 * relaxedWindow
+	fs.state.Unlock()
+	if d, ok := dir.self.(*sharedDirectory); ok {
+		n := d.names.Lock()
+		n.seen = -2 * relaxedWindow
+		d.names.Unlock()
+	}
 }
 
 func (i *inode) pinLocked(st *state) {

@@ -92,10 +92,24 @@ func (d *directory) WalkMany(_ vfs.Context, names []string, opens linux.OpenFlag
 
 // Revalidate implements vfs.Revalidator: is name still what it was?
 func (d *sharedDirectory) Revalidate(_ vfs.Context, name string, child vfs.Inode) bool {
+	if child != nil && d.fs.isPlaced(d.fs.baseOf(child), &d.inode, name) {
+		return true
+	}
+	a, found := d.known(name)
+	switch {
+	case found == absent:
+		return child == nil
+	case found == present:
+		return d.isStill(child, proto.Step{Attr: a}, name, "")
+	}
 	step, target, _, err := d.fs.lookup(&d.inode, name, proto.OpenNot)
 	if err != nil {
 		return child == nil && err == errno.ENOENT
 	}
+	return d.isStill(child, step, name, target)
+}
+
+func (d *sharedDirectory) isStill(child vfs.Inode, step proto.Step, name, target string) bool {
 	now := d.fs.adopt(step, &d.inode, strings.Clone(name), target)
 	defer now.Release()
 	return child != nil && now.self == child
@@ -255,10 +269,14 @@ func (i *inode) prepareLoss() (unpin func(), err error) {
 	if i.fs.caching == Exclusive && a.Nlink <= 1 && !i.inUse() {
 		return func() {}, nil
 	}
-	if _, err := i.pin(); err != nil {
+	switch _, err := i.pin(); err {
+	case nil:
+		return i.unpin, nil
+	case errno.ESTALE:
+		return func() {}, nil // gone already, behind our back
+	default:
 		return nil, err
 	}
-	return i.unpin, nil
 }
 
 // Rename implements vfs.MutableDirectory.

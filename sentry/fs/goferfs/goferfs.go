@@ -6,10 +6,11 @@
 // What asks the Gofer and what does not. Names, attributes and descriptors are
 // cached. In an Exclusive tree (a container's root: nobody else changes it) the
 // cache is the truth, absent names included, so that a second open, stat or
-// readdir asks nobody. In a Shared tree (a volume) each name is looked up again
-// whenever a path leads over it, and attributes are asked for anew. Bytes are
-// never cached here: reads and writes are host calls on donated descriptors,
-// which is why what is written is on the host at once.
+// readdir asks nobody. In a Relaxed tree it is so for a second. In a Shared tree
+// (a volume) each name is looked up again whenever a path leads over it, and
+// attributes are asked for anew. Bytes are never cached here: reads and writes
+// are host calls on donated descriptors, which is why what is written is on the
+// host at once, and what the host writes into a file is seen at once.
 //
 // Inodes and nodes. An inode is known by device, number, mount and time of
 // birth on the host. The Gofer's node, which costs a descriptor there, is bound
@@ -36,6 +37,7 @@ package goferfs
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -52,9 +54,29 @@ type Caching uint8
 const (
 	// Exclusive is a tree that only this Sentry changes.
 	Exclusive Caching = iota
-	// Shared is a tree that others change at any time.
+	// Relaxed is a tree that others change, but whose changes may be seen a
+	// second or two late.
+	Relaxed
+	// Shared is a tree that others change at any time. That a directory was
+	// moved or replaced may be seen dirWindow late.
 	Shared
 )
+
+// How long what was seen of a tree that others change is believed. dirWindow is
+// less than it takes to tell somebody inside of a change in most ways, and
+// enough for the paths of many system calls.
+const (
+	relaxedWindow = time.Second
+	dirWindow     = 2 * time.Millisecond
+)
+
+// now is the time since the tree was made, for what is believed for a while.
+func (fs *FS) now() time.Duration { return time.Since(fs.start) }
+
+// believed says whether what was seen at a time is still believed.
+func (fs *FS) believed(seen time.Duration) bool {
+	return fs.caching == Exclusive || fs.caching == Relaxed && fs.now()-seen < relaxedWindow
+}
 
 // Options say how a tree is served.
 type Options struct {
@@ -75,6 +97,7 @@ type FS struct {
 	client  *proto.Client
 	world   *vfs.World
 	caching Caching
+	start   time.Time
 	root    *inode
 
 	state lock.Guarded[lockorder.GoferClient, state]
@@ -100,7 +123,7 @@ func New(w *vfs.World, conn int, o Options) (*FS, error) {
 		client.Close()
 		return nil, fmt.Errorf("gofer tree %s: the root is a symbolic link", o.Name)
 	}
-	fs := &FS{client: client, world: w, caching: o.Caching}
+	fs := &FS{client: client, world: w, caching: o.Caching, start: time.Now()}
 	st := fs.state.Lock()
 	st.init(int(welcome.MaxNodes))
 	fs.state.Unlock()
@@ -123,10 +146,7 @@ func (fs *FS) Root() vfs.Inode {
 
 // Options implements vfs.FileSystem.
 func (fs *FS) Options() string {
-	if fs.caching == Shared {
-		return "cache=none"
-	}
-	return "cache=exclusive"
+	return [...]string{Exclusive: "cache=exclusive", Relaxed: "cache=relaxed", Shared: "cache=none"}[fs.caching]
 }
 
 // ReadOnly says whether the Gofer refuses all changes.

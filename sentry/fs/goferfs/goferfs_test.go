@@ -97,7 +97,7 @@ func serve(t testing.TB, dir string, adjust func(*server.Tree, *server.Config)) 
 }
 
 func TestSuite(t *testing.T) {
-	for name, caching := range map[string]Caching{"exclusive": Exclusive, "shared": Shared} {
+	for name, caching := range map[string]Caching{"exclusive": Exclusive, "relaxed": Relaxed, "shared": Shared} {
 		t.Run(name, func(t *testing.T) {
 			vfstest.Run(t, func(t *testing.T, w *vfs.World) vfs.FileSystem {
 				conn := serve(t, t.TempDir(), func(tree *server.Tree, _ *server.Config) {
@@ -605,6 +605,47 @@ func TestSharedTreeSeesTheHost(t *testing.T) {
 	if names := e.list("/"); len(names) != 2 {
 		t.Errorf("names %q", names)
 	}
+}
+
+func TestRelaxedTreeAsksOnceInAWhile(t *testing.T) {
+	e := newEnv(t, Options{Caching: Relaxed}, nil)
+	for i := range 50 {
+		e.host(fmt.Sprintf("d/%02d", i), "x")
+	}
+	e.list("/d")
+	e.asks("what was listed", 0, func() {
+		for i := range 50 {
+			e.mustStat(fmt.Sprintf("/d/%02d", i))
+			_, err := e.stat(fmt.Sprintf("/d/none%d", i))
+			e.want("stat", err, errno.ENOENT)
+		}
+	})
+	e.host("d/new", "longer")
+	e.host("d/00", "longer")
+	for _, name := range []string{"/d/01", "/d/03"} {
+		if err := os.Remove(e.dir + name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.host("d/03", "another file")
+	if got := e.read("/d/03"); got != "another file" {
+		t.Errorf("a file that was replaced while it was only listed holds %q", got)
+	}
+	// Our own changes are seen at once, whatever was believed.
+	d := e.open("/d/02", linux.O_WRONLY|linux.O_APPEND)
+	e.write(d, "yz", vfs.CurrentOffset)
+	d.DecRef()
+	if size := e.mustStat("/d/02").Size; size != 3 {
+		t.Errorf("size %d after our own write", size)
+	}
+	e.fs.start = e.fs.start.Add(-2 * relaxedWindow) // time passes
+	for name, size := range map[string]uint64{"new": 6, "00": 6, "02": 3} {
+		if s := e.mustStat("/d/" + name); s.Size != size {
+			t.Errorf("%s: size %d, want %d", name, s.Size, size)
+		}
+	}
+	_, err := e.stat("/d/01")
+	e.want("removed on the host", err, errno.ENOENT)
 }
 
 func TestSymlinkAndMetadata(t *testing.T) {

@@ -2,6 +2,7 @@ package goferfs
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -30,6 +31,7 @@ type inode struct {
 	binding // guarded by FS.state
 	fds     inodeFDs
 	xattrs  atomic.Uint32 // an xattrState
+	xseen   atomic.Int64  // when that was seen: a time.Duration
 }
 
 // attrCache is the attributes last seen. They are true if checked == version;
@@ -39,6 +41,7 @@ type attrCache struct {
 	attr    proto.Attr
 	version uint64
 	checked uint64
+	seen    time.Duration // when attr was last known to be true
 	// volatile is set once the file was mapped for writing: bytes and times
 	// then change without any call.
 	volatile bool
@@ -53,7 +56,7 @@ func (fs *FS) newInode(a proto.Attr, target string) *inode {
 		d := &directory{}
 		i = &d.inode
 		i.self = d
-		if fs.caching == Shared {
+		if fs.caching != Exclusive {
 			s := &sharedDirectory{}
 			i = &s.inode
 			i.self = s
@@ -67,7 +70,8 @@ func (fs *FS) newInode(a proto.Attr, target string) *inode {
 		i.self = i
 	}
 	i.fs = fs
-	i.cache.Lock().attr = a
+	c := i.cache.Lock()
+	c.attr, c.seen = a, fs.now()
 	i.cache.Unlock()
 	return i
 }
@@ -151,7 +155,7 @@ func statxTime(t proto.Time) linux.StatxTimestamp {
 func (i *inode) freshAttr() (proto.Attr, error) {
 	c := i.cache.Lock()
 	a, version := c.attr, c.version
-	fresh := c.checked == version && !c.volatile && i.fs.caching == Exclusive
+	fresh := c.checked == version && !c.volatile && i.fs.believed(c.seen)
 	i.cache.Unlock()
 	if fresh {
 		return a, nil
@@ -191,7 +195,24 @@ func (i *inode) noteAttr(version uint64, a proto.Attr) {
 	c := i.cache.Lock()
 	defer i.cache.Unlock()
 	if c.version == version {
-		c.attr, c.checked = a, version
+		c.attr, c.checked, c.seen = a, version, i.fs.now()
+	}
+}
+
+// sawAttr takes over what a lookup said of an inode that was known, where others
+// can have changed it. Our own changes since then are not undone by it.
+func (i *inode) sawAttr(a *proto.Attr) {
+	c := i.cache.Lock()
+	defer i.cache.Unlock()
+	switch i.fs.caching {
+	case Exclusive:
+	case Shared:
+		c.version++
+		c.attr = *a // for permissions; everything else is asked for
+	case Relaxed:
+		if c.checked == c.version && !i.fs.believed(c.seen) {
+			c.attr, c.seen = *a, i.fs.now()
+		}
 	}
 }
 
@@ -218,7 +239,7 @@ func (i *inode) endChange(version uint64, a proto.Attr) {
 	// A new version, because a Stat that was answered before the change may
 	// still be under way.
 	c.version++
-	c.attr = a
+	c.attr, c.seen = a, i.fs.now()
 	if unchanged {
 		c.checked = c.version
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
 )
@@ -34,6 +35,7 @@ type nameCache struct {
 	// after it was listed: see FS.drops.
 	attrs map[string]proto.Attr
 	drops uint64
+	seen  time.Duration // when the listing was made
 
 	misses int // lookups that the Gofer was asked, since the last listing
 	length int // of the last listing, kept or not
@@ -53,14 +55,15 @@ const maxKeptEntries = 4096
 func (d *directory) list() ([]dirent, error) {
 	n := d.names.Lock()
 	kept, version := n.list, n.version
+	believed := d.fs.believed(n.seen)
 	d.names.Unlock()
-	if kept != nil {
+	if kept != nil && believed {
 		return kept, nil
 	}
 	if d.cachedAttr().Nlink == 0 {
 		return []dirent{}, nil // removed
 	}
-	drops := d.fs.drops.Load()
+	drops, seen := d.fs.drops.Load(), d.fs.now()
 	list, attrs, err := d.ask()
 	n = d.names.Lock()
 	n.misses, n.length = 0, len(list)
@@ -73,7 +76,7 @@ func (d *directory) list() ([]dirent, error) {
 	n = d.names.Lock()
 	defer d.names.Unlock()
 	if n.version == version {
-		n.list, n.sorted, n.attrs, n.drops, n.added = list, sorted, attrs, drops, nil
+		n.list, n.sorted, n.attrs, n.drops, n.added, n.seen = list, sorted, attrs, drops, nil, seen
 	}
 	return list, nil
 }
@@ -137,7 +140,7 @@ func (d *directory) listed(name string) (a proto.Attr, f finding, list bool) {
 	}
 	n := d.names.Lock()
 	defer d.names.Unlock()
-	if _, added := n.added[name]; n.sorted != nil && !added {
+	if _, added := n.added[name]; n.sorted != nil && !added && d.fs.believed(n.seen) {
 		if e := n.find(name); e == nil || e.kind == tombstone {
 			return a, absent, false
 		}

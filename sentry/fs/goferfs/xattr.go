@@ -1,6 +1,8 @@
 package goferfs
 
 import (
+	"time"
+
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/gofer/proto"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
@@ -16,14 +18,21 @@ const (
 	xattrsSome
 )
 
+func (i *inode) knownXattrs() xattrState {
+	if !i.fs.believed(time.Duration(i.xseen.Load())) {
+		return xattrsUnknown
+	}
+	return i.xattrs.Load()
+}
+
 // GetXattr implements vfs.XattrInode.
 func (i *inode) GetXattr(c vfs.Context, name string) ([]byte, error) {
-	if i.xattrs.Load() == xattrsUnknown && i.fs.caching == Exclusive {
+	if i.knownXattrs() == xattrsUnknown && i.fs.caching != Shared {
 		if _, err := i.ListXattr(c); err != nil {
 			return nil, err
 		}
 	}
-	if i.xattrs.Load() == xattrsNone {
+	if i.knownXattrs() == xattrsNone {
 		return nil, errno.ENODATA
 	}
 	id, err := i.pin()
@@ -36,7 +45,7 @@ func (i *inode) GetXattr(c vfs.Context, name string) ([]byte, error) {
 
 // ListXattr implements vfs.XattrInode.
 func (i *inode) ListXattr(vfs.Context) ([]string, error) {
-	if i.xattrs.Load() == xattrsNone {
+	if i.knownXattrs() == xattrsNone {
 		return nil, nil
 	}
 	id, err := i.pin()
@@ -54,6 +63,7 @@ func (i *inode) ListXattr(vfs.Context) ([]string, error) {
 	if len(b) == 0 {
 		state = xattrsNone
 	}
+	i.xseen.Store(int64(i.fs.now()))
 	i.xattrs.Store(state)
 	return splitNUL(b), nil
 }
