@@ -82,8 +82,12 @@ func (s *sandbox) layOut() error {
 // rootFS is the container's root: the Gofer's tree, or memory over it.
 func (s *sandbox) rootFS() (vfs.FileSystem, error) {
 	caching := goferfs.Shared
-	if s.cfg.Container.Root.Cached {
+	switch r := s.cfg.Container.Root; {
+	case r.Cached:
 		caching = goferfs.Exclusive
+	case r.Overlay == control.OverlayMemory:
+		// The host may change what lies below, but not by our doing.
+		caching = goferfs.Relaxed
 	}
 	lower, err := s.tree(0, "/", caching)
 	if err != nil {
