@@ -43,7 +43,8 @@ var dialogues = []dialogue{
 			{expect: prompt},
 			{keys: "tty | cut -c1-9; test -t 0 && echo is-a-terminal-$?\n", expect: "/dev/pts/"},
 			{expect: "is-a-terminal-0\r\n"},
-			{keys: "cat\n", expect: "cat\r\n"},
+			{expect: prompt},
+			{keys: "sh -c 'echo star''ted; exec cat'\n", expect: "started\r\n"},
 			{keys: "typed line\n", expect: "typed line\r\ntyped line\r\n"},
 			{keys: endOfFile, expect: prompt},
 			{keys: "exit 7\n", expect: "exit\r\n"},
@@ -90,7 +91,7 @@ var dialogues = []dialogue{
 			{keys: "cat &\n", expect: prompt},
 			{keys: "sleep 0.3; jobs\n", expect: "Stopped"},
 			{expect: prompt},
-			{keys: "kill -9 %+; exit 0\n", expect: "exit"},
+			{keys: "kill -9 %+; wait %+; exit 0\n", expect: "exit"},
 		},
 	},
 	{
