@@ -18,6 +18,7 @@ func families() [][]Call {
 		miscCalls,
 		pidfdCalls,
 		pipeCalls,
+		spliceCalls,
 		socketCalls,
 		futexCalls,
 		pollCalls,
