@@ -46,7 +46,7 @@ var hostCalls = [...]seccomp.Rule{
 	{Call: sysno.Close, Action: seccomp.Allow, Reason: "descriptors of all kinds"},
 
 	// Readiness of inherited descriptors.
-	{Call: sysno.Poll, Action: seccomp.Allow, Reason: "asking whether an inherited descriptor is ready"},
+	{Call: sysno.Ppoll, Action: seccomp.Allow, Reason: "asking whether an inherited descriptor is ready"},
 	{Call: sysno.EpollWait, Action: seccomp.Allow, Reason: "the notifier's sleep"},
 	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, linux.TIOCINQ)}, Action: seccomp.Allow, Reason: "FIONREAD on inherited descriptors"},
 

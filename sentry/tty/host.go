@@ -2,6 +2,7 @@ package tty
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -24,14 +25,14 @@ type Host struct {
 
 	started bool
 
-	reading sync.Mutex // one goroutine reads at a time
+	reading sync.Mutex  // one goroutine reads at a time
+	full    atomic.Bool // pull stopped because the guest does not read
 	wake    chan struct{}
 	quit    chan struct{}
 	idle    chan struct{} // closed when the writer has ended
 }
 
-// NewHost makes a terminal on a host terminal, whose settings and size it takes
-// over. It owns fd from now on.
+// NewHost makes a terminal on a host terminal, whose size it takes over. It owns fd from now on.
 //
 // Nothing is read before Start. Errors: ENOTTY and whatever the host says; fd is
 // closed then.
@@ -46,10 +47,12 @@ func NewHost(job Job, fd *host.FD, n *host.Notifier) (*Terminal, *Host, error) {
 		t: t, fd: fd, n: n, saved: saved,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), idle: make(chan struct{}),
 	}
+	// Whoever passed the host terminal on may have made it raw already, so
+	// only what it tells of the characters themselves is taken over.
 	st := t.state.Lock()
-	st.termios = fromHost(saved)
+	st.termios.Iflag |= saved.Iflag & linux.IUTF8
 	t.unlock(st)
-	t.more, t.less, t.ask, t.tell = h.more, h.pull, h.size, h.setSize
+	t.more, t.less, t.ask, t.tell = h.more, h.resume, h.size, h.setSize
 	if size, ok := h.size(); ok {
 		t.Resize(size)
 	}
@@ -78,15 +81,6 @@ func makeRaw(t *host.Termios) {
 	t.Cc[linux.VMIN], t.Cc[linux.VTIME] = 1, 0
 }
 
-func fromHost(h *host.Termios) linux.Termios2 {
-	t := linux.Termios2{
-		Termios: linux.Termios{Iflag: h.Iflag, Oflag: h.Oflag, Cflag: h.Cflag, Lflag: h.Lflag, Line: linux.N_TTY},
-		Ispeed:  speedOf(h.Cflag), Ospeed: speedOf(h.Cflag),
-	}
-	copy(t.CC[:], h.Cc[:])
-	return t
-}
-
 // pull takes what was typed, as far as there is room. It is called when the
 // host has input and when the guest has made room.
 func (h *Host) pull() {
@@ -97,6 +91,7 @@ func (h *Host) pull() {
 		space, gone := st.typable(), st.hungUp
 		h.t.unlock(st)
 		if space == 0 || gone {
+			h.full.Store(true)
 			return
 		}
 		ready, err := h.fd.Ready(linux.POLLIN)
@@ -114,6 +109,13 @@ func (h *Host) pull() {
 		st = h.t.state.Lock()
 		st.typed(b[:n])
 		h.t.unlock(st)
+	}
+}
+
+// resume goes on with input once the guest has made room.
+func (h *Host) resume() {
+	if h.full.CompareAndSwap(true, false) {
+		h.pull()
 	}
 }
 
