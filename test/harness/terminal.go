@@ -139,7 +139,9 @@ func (t *Terminal) Wait(limit time.Duration) (int, error) {
 		}
 		return waitStatus(t.cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
 	case <-time.After(limit):
-		return 0, fmt.Errorf("no end within %v", limit)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return 0, fmt.Errorf("no end within %v; since the last: %q", limit, t.seen.String()[t.at:])
 	}
 }
 

@@ -91,7 +91,8 @@ var dialogues = []dialogue{
 			{keys: "cat &\n", expect: prompt},
 			{keys: "sleep 0.3; jobs\n", expect: "Stopped"},
 			{expect: prompt},
-			{keys: "kill -9 %+; wait %+; exit 0\n", expect: "exit"},
+			{keys: "kill -9 %+; sleep 0.3\n", expect: prompt},
+			{keys: "exit 0\n", expect: "exit"},
 		},
 	},
 	{
