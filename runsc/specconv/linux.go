@@ -25,6 +25,9 @@ func (p *Plan) linux(l *specs.Linux) error {
 		}
 		c.Devices = append(c.Devices, device)
 	}
+	if l.Resources != nil {
+		c.Limits = limits(l.Resources)
+	}
 	if len(l.NetDevices) > 0 {
 		return fmt.Errorf("linux.netDevices is not supported")
 	}
@@ -47,6 +50,29 @@ func (p *Plan) linux(l *specs.Linux) error {
 		p.warnf("linux.timeOffsets: the offset of clock %q is not applied", clock)
 	}
 	return nil
+}
+
+// limits are what a container may see of the resources that its cgroup has.
+// Values that mean no limit, 0 and below, are left out.
+func limits(r *specs.LinuxResources) control.Limits {
+	var l control.Limits
+	if m := r.Memory; m != nil && m.Limit != nil && *m.Limit > 0 {
+		l.Memory = uint64(*m.Limit)
+		// The configuration counts memory and swap together.
+		if m.Swap != nil && *m.Swap > *m.Limit {
+			l.Swap = uint64(*m.Swap - *m.Limit)
+		}
+	}
+	if c := r.CPU; c != nil && c.Quota != nil && *c.Quota > 0 {
+		l.CPUQuota = *c.Quota
+		if c.Period != nil && *c.Period <= 1_000_000 {
+			l.CPUPeriod = int64(*c.Period)
+		}
+	}
+	if r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit > 0 {
+		l.Processes = *r.Pids.Limit
+	}
+	return l
 }
 
 // namespaces checks the list. A sandbox has namespaces of its own whatever the

@@ -262,3 +262,30 @@ func FuzzConvert(f *testing.F) {
 		}
 	})
 }
+
+func TestLimits(t *testing.T) {
+	limit, both, none := int64(64<<20), int64(80<<20), int64(-1)
+	quota, period := int64(50000), uint64(200000)
+	for _, c := range []struct {
+		resources specs.LinuxResources
+		want      control.Limits
+	}{
+		{specs.LinuxResources{}, control.Limits{}},
+		{specs.LinuxResources{
+			Memory: &specs.LinuxMemory{Limit: &limit, Swap: &both},
+			CPU:    &specs.LinuxCPU{Quota: &quota, Period: &period},
+			Pids:   &specs.LinuxPids{Limit: &limit},
+		}, control.Limits{Memory: 64 << 20, Swap: 16 << 20, CPUQuota: 50000, CPUPeriod: 200000, Processes: 64 << 20}},
+		{specs.LinuxResources{
+			Memory: &specs.LinuxMemory{Limit: &none, Swap: &none},
+			CPU:    &specs.LinuxCPU{Quota: &none, Period: &period},
+		}, control.Limits{}},
+	} {
+		spec := Default()
+		spec.Linux.Resources = &c.resources
+		plan, err := convert(t, spec)
+		if err != nil || plan.Container.Limits != c.want {
+			t.Errorf("%+v: %+v, %v", c.resources, plan.Container.Limits, err)
+		}
+	}
+}

@@ -118,7 +118,7 @@ func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
 		World:    s.world,
 		Syscalls: syscalls.NewTable(sysno.AMD64),
 		Trace:    tracer(cfg, log),
-		Memory:   hostMemory(),
+		Memory:   memory(&cfg.Container.Limits),
 		OnPanic:  func() { reportPanic(log) },
 	})
 	s.ttys = devpts.Register(s.k)
@@ -149,6 +149,15 @@ func tracer(cfg *control.BootConfig, log io.Writer) kernel.Tracer {
 		return os.Stderr
 	}
 	return log
+}
+
+// memory is what the container has: the host's, or its cgroup's limit.
+func memory(l *control.Limits) kernel.MemoryInfo {
+	m := hostMemory()
+	if l.Memory > 0 {
+		m.Total = min(m.Total, l.Memory)
+	}
+	return m
 }
 
 func hostMemory() kernel.MemoryInfo {

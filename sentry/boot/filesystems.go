@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/cgroup"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/dev"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/pipefs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/proc"
@@ -12,13 +13,15 @@ import (
 // fileSystems is what mount(2) can make, and /proc/filesystems shows.
 func (s *sandbox) fileSystems() []vfs.FSType {
 	memory, _ := s.k.Memory()
-	return []vfs.FSType{
+	types := []vfs.FSType{
 		s.proc.Type(),
 		sys.Type(sys.Machine{CPUs: s.k.CPUs(), MemTotal: memory}),
 		tmpfs.Type(),
 		tmpfs.DevType(),
 		s.ttys.Type(),
 	}
+	limits := cgroup.Limits(s.cfg.Container.Limits)
+	return append(types, (&cgroup.Config{Kernel: s.k, Limits: limits, Initial: s.proc.Initial}).Types()...)
 }
 
 func (s *sandbox) registerFileSystems() {

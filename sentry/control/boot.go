@@ -67,6 +67,8 @@ type Container struct {
 	// Sysctls holds names with dots and the value to write. The names were not
 	// checked: one that the Sentry does not have fails the start.
 	Sysctls map[string]string
+	// Limits are what the host's cgroup allows, for the container to see.
+	Limits Limits
 	// UIDMap and GIDMap, when not empty, describe the user namespace that init
 	// runs in. Ids of files and processes stand for ids inside of it.
 	UIDMap []IDMap
@@ -119,6 +121,13 @@ type Mount struct {
 	Gofer int
 	// CopyUp fills a new tmpfs with what its mount point held.
 	CopyUp bool
+}
+
+// Limits are those of the sandbox's cgroup. Zero is no limit.
+type Limits struct {
+	Memory, Swap        uint64 // bytes; Swap is besides Memory
+	CPUQuota, CPUPeriod int64  // microseconds
+	Processes           int64
 }
 
 // Device is a device node to be made, replacing what is there.

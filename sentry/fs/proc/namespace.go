@@ -18,6 +18,10 @@ const (
 	timeNSInode   = 4026531834
 	cgroupNSInode = 4026531835
 	userNSInode   = 4026531837
+
+	// Mount namespaces are numbered like files; these are their numbers
+	// where other namespaces have theirs.
+	mountNSBase = 4026600000
 )
 
 // namespaceOf is one link of /proc/PID/ns: its kind, and how to find the object
@@ -60,7 +64,7 @@ func mountNamespace(t *kernel.Task) (any, uint64) {
 	}
 	defer fs.DecRef()
 	ns := fs.Namespace()
-	return ns, ns.Ino()
+	return ns, mountNSBase + ns.Ino()
 }
 
 func userNamespace(t *kernel.Task) (any, uint64) {
