@@ -156,6 +156,17 @@ func testMove(t *testing.T, p platform.Platform) {
 	if b := g.read(dataAddr, 5); !bytes.Equal(b, make([]byte, 5)) {
 		t.Errorf("left behind: %q", b)
 	}
+	g.ok(g.as.Move(g.th, freeAddr, pageSize, freeAddr, 4*pageSize, 0)) // grows in place
+	g.write(freeAddr+3*pageSize, []byte("end"))
+	if b := g.read(freeAddr, 5); string(b) != "moved" {
+		t.Errorf("%q", b)
+	}
+	g.ok(g.as.Move(g.th, freeAddr, 4*pageSize, freeAddr, 2*pageSize, 0)) // and shrinks
+	g.regs.Rdi = freeAddr + 2*pageSize
+	g.regs.SetPC(start)
+	g.fault(linux.SIGSEGV)
+	g.mmap(freeAddr+2*pageSize, pageSize, linux.PROT_READ)
+	wantErr(t, "growing into a neighbour", g.as.Move(g.th, freeAddr, 2*pageSize, freeAddr, 3*pageSize, 0), errno.ENOMEM)
 	wantErr(t, "a move of nothing", g.as.Move(g.th, freeAddr+16*pageSize, pageSize, dataAddr, pageSize, 0), errno.EFAULT)
 }
 

@@ -107,7 +107,7 @@ func testForkTree(t *testing.T, p platform.Platform) {
 
 func testThreads(t *testing.T, p platform.Platform) {
 	g := newGuest(t, p, add)
-	const threads, rounds = 16, 1000
+	const threads, rounds = 64, 300
 	g.regs.Rdi, g.regs.Rcx, g.regs.Rax = dataAddr, rounds, 60
 	var all sync.WaitGroup
 	for i := range threads {

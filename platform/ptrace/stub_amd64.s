@@ -83,7 +83,7 @@ TEXT ·stubCompareAndSwap(SB),NOSPLIT|NOFRAME,$0-0
 TEXT ·stubMapFile(SB),NOSPLIT|NOFRAME,$0-0
 	SYSCALL
 	TESTQ AX, AX
-	JS done
+	JS drop
 	MOVQ R12, DI
 	MOVQ R13, SI
 	MOVQ R14, DX
@@ -92,12 +92,12 @@ TEXT ·stubMapFile(SB),NOSPLIT|NOFRAME,$0-0
 	MOVQ BX, R9
 	MOVL $9, AX // mmap
 	SYSCALL
+drop: // in any case: the host may have put the descriptor there and then failed
 	MOVQ AX, R12
 	MOVL $1, DI
 	MOVL $3, AX // close
 	SYSCALL
 	MOVQ R12, AX
-done:
 	TRAP
 	END
 
