@@ -712,7 +712,7 @@ func TestGoferServesTheBundle(t *testing.T) {
 1:new <nil>
 2:f uid=0 "f" <nil>
 2:new read-only file system
-3: uid=-1 "single" <nil>
+3: "single" <nil>
 `
 	if got := h.must("run", "a"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

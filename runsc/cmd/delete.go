@@ -29,6 +29,7 @@ func deleteContainer(cmd *cli.Command, force container.Force) error {
 	if err != nil {
 		return err
 	}
+	s.Sweep()
 	id := cmd.Args().First()
 	c, err := s.Load(id)
 	if err == nil {

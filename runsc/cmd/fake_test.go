@@ -137,11 +137,19 @@ func (p *fakeProcess) tree(arg string) (*proto.Client, string) {
 // readTree prints a file's owner and content, or why not.
 func (p *fakeProcess) readTree(arg string) {
 	c, path := p.tree(arg)
-	var names []string
-	if path != "" {
-		names = strings.Split(path, "/")
+	if path == "" {
+		fd, _, err := c.Open(&proto.Open{Node: proto.RootNode, Access: proto.OpenRead})
+		if err != nil {
+			fmt.Fprintln(p.files[1], arg, "open:", err)
+			return
+		}
+		f := os.NewFile(uintptr(fd), path)
+		defer f.Close()
+		content, err := io.ReadAll(f)
+		fmt.Fprintf(p.files[1], "%s %q %v\n", arg, content, err)
+		return
 	}
-	walked, fd, err := c.Walk(&proto.Walk{From: proto.RootNode, Names: names, Open: proto.OpenRead})
+	walked, fd, err := c.Walk(&proto.Walk{From: proto.RootNode, Names: strings.Split(path, "/"), Open: proto.OpenRead})
 	switch {
 	case err != nil:
 		fmt.Fprintln(p.files[1], arg, err)

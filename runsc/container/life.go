@@ -126,6 +126,10 @@ func (c *Container) hostKill() error {
 // Force says whether Delete may kill.
 type Force bool
 
+// Sweep removes what killed commands left, so that whoever deletes a container
+// leaves nothing, also when its first deletion was cut off.
+func (s *Store) Sweep() { s.sweep() }
+
 // Delete removes a container that is stopped or was never started; with force,
 // any.
 func (c *Container) Delete(force Force, warn func(string)) error {

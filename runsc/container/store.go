@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -181,8 +182,9 @@ func (s *Store) reserve(state State) (*Container, error) {
 	if _, err := os.Lstat(filepath.Join(s.dir, state.ID)); err == nil && !s.reclaim(state.ID) {
 		return nil, fmt.Errorf("%w: %q", ErrExist, state.ID)
 	}
-	temp, err := os.MkdirTemp(s.dir, tempPrefix)
-	if err != nil {
+	temp := s.tempName(state.ID)
+	os.RemoveAll(temp) // of an earlier process with our number
+	if err := os.Mkdir(temp, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
 	c := &Container{State: state, store: s, dir: temp}
@@ -236,28 +238,28 @@ func (c *Container) cutOff() bool {
 	return c.Reached == Creating && !c.Creator.Alive()
 }
 
-// sweep removes directories that a killed command left under a temporary name.
-// One that is in use is locked, or younger than its maker needs to lock it.
+// tempName is a name for a directory that only this process uses.
+func (s *Store) tempName(id string) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%s%s.%d", tempPrefix, id, os.Getpid()))
+}
+
+// sweep removes directories that a killed command left under a temporary name:
+// those whose process is gone.
 func (s *Store) sweep() {
-	const youth = time.Minute
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		info, err := e.Info()
-		if !strings.HasPrefix(e.Name(), tempPrefix) || err != nil || time.Since(info.ModTime()) < youth {
+		dot := strings.LastIndexByte(e.Name(), '.')
+		if !strings.HasPrefix(e.Name(), tempPrefix) || dot < 0 {
 			continue
 		}
-		dir := filepath.Join(s.dir, e.Name())
-		lock, err := openLock(dir)
-		if err != nil {
+		pid, err := strconv.Atoi(e.Name()[dot+1:])
+		if err != nil || pid == os.Getpid() || unix.Kill(pid, 0) != unix.ESRCH {
 			continue
 		}
-		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			os.RemoveAll(dir)
-		}
-		lock.Close()
+		os.RemoveAll(filepath.Join(s.dir, e.Name())) // or the next command does
 	}
 }
 
@@ -347,7 +349,8 @@ func (c *Container) save() error {
 // remove makes the container vanish: for others at once, by a rename, and then
 // file by file.
 func (c *Container) remove() error {
-	gone := filepath.Join(c.store.dir, fmt.Sprintf("%s%s.%d", tempPrefix, c.ID, os.Getpid()))
+	gone := c.store.tempName(c.ID)
+	os.RemoveAll(gone) // of an earlier process with our number
 	if err := os.Rename(c.dir, gone); err != nil {
 		return fmt.Errorf("remove state: %w", err)
 	}

@@ -86,11 +86,18 @@ func (s *Sandbox) start(c *Config) error {
 	defer closeAll(sentryEnds)
 	defer closeAll(goferEnds)
 
-	s.gofer, err = spawn(goferSpec(c, goferEnds))
+	lifeR, lifeW, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("connect gofer: %w", err)
+	}
+	defer lifeR.Close()
+	defer lifeW.Close()
+
+	s.gofer, err = spawn(goferSpec(c, append(goferEnds[:len(goferEnds):len(goferEnds)], lifeW)))
 	if err != nil {
 		return fmt.Errorf("start gofer: %w", err)
 	}
-	s.sentry, err = spawn(sentrySpec(c, sentryEnds))
+	s.sentry, err = spawn(sentrySpec(c, sentryEnds, lifeR))
 	if err != nil {
 		return fmt.Errorf("start sentry: %w", err)
 	}
@@ -98,6 +105,7 @@ func (s *Sandbox) start(c *Config) error {
 	// From here on each of the two sees the other go.
 	closeAll(sentryEnds)
 	closeAll(goferEnds)
+	lifeW.Close()
 
 	if c.Configure != nil {
 		if err := c.Configure(s); err != nil {

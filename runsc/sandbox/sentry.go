@@ -29,7 +29,7 @@ const sentryNamespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEW
 
 // sentrySpec says how to start a Sentry and writes its descriptor numbers into
 // c.Boot.
-func sentrySpec(c *Config, gofers []*os.File) childSpec {
+func sentrySpec(c *Config, gofers []*os.File, life *os.File) childSpec {
 	spec := childSpec{
 		args:  []string{"runsc", SentryCommand, c.Boot.Container.ID},
 		stdio: [3]*os.File{nil, c.Errors, c.Errors},
@@ -59,7 +59,7 @@ func sentrySpec(c *Config, gofers []*os.File) childSpec {
 	b := &c.Boot
 	b.PlatformFD = control.NoFD
 	b.ListenFD, b.ConnFD, b.DebugFD = donate(c.Listener), donate(c.Conn), donate(c.Debug)
-	b.GoferFDs = nil
+	b.GoferFDs, b.GoferLifeFD = nil, donate(life)
 	for _, g := range gofers {
 		b.GoferFDs = append(b.GoferFDs, donate(g))
 	}

@@ -67,11 +67,22 @@ func Run(cfg *control.BootConfig, cause *os.File) int {
 	}
 	defer s.platform.Close()
 	s.serve()
+	if cfg.GoferLifeFD != control.NoFD {
+		go endWithGofer(os.NewFile(uintptr(cfg.GoferLifeFD), "gofer"))
+	}
 	if err := control.ReportReady(cause); err != nil {
 		return 1
 	}
 	cause.Close()
 	return s.awaitEnd()
+}
+
+// endWithGofer ends the sandbox when its gofer has ended: a container whose
+// files all fail is of no use to anybody, and would be taken for a running one.
+func endWithGofer(life *os.File) {
+	_, _ = life.Read(make([]byte, 1))
+	fmt.Fprintln(os.Stderr, "runsc: the gofer ended, and with it the sandbox")
+	os.Exit(exitPanic)
 }
 
 func debugLog(cfg *control.BootConfig) io.Writer {

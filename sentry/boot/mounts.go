@@ -291,7 +291,8 @@ func (l *layout) device(name string, f vfs.NewFile) error {
 	return p.Inode().SetAttr(l.c, vfs.SetAttr{Mask: vfs.SetUID | vfs.SetGID, UID: f.UID, GID: f.GID})
 }
 
-// sysctls writes the values into /proc/sys.
+// sysctls gives the settings of /proc/sys their values, also where it is not
+// mounted.
 func (l *layout) sysctls() error {
 	for name, value := range l.cfg.Container.Sysctls {
 		if err := l.sysctl(name, value); err != nil {
@@ -302,14 +303,15 @@ func (l *layout) sysctls() error {
 }
 
 func (l *layout) sysctl(name, value string) error {
-	n := l.fs.Name("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
-	defer n.Release()
-	d, err := vfs.Open(l.c, n, vfs.OpenHow{Flags: linux.O_WRONLY})
-	if err != nil {
-		return err
+	switch strings.ReplaceAll(name, "/", ".") {
+	case "kernel.hostname":
+		l.ns.UTS.SetHost(value)
+		return nil
+	case "kernel.domainname":
+		l.ns.UTS.SetDomain(value)
+		return nil
 	}
-	defer d.DecRef()
-	return writeString(l.c, d, value)
+	return l.proc.Sysctls.Set(name, value)
 }
 
 // readonly makes a path read-only by a bind mount on itself.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
@@ -14,7 +15,6 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fdtable"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/hostfile"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
-	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
@@ -103,11 +103,16 @@ func processError(err error) error {
 	if !errors.As(err, &pe) || pe.Step != "exec" {
 		return err
 	}
-	kind := control.KindNotExecutable
-	if pe.Errno == errno.ENOENT || pe.Errno == errno.ENOTDIR {
-		kind = control.KindNoProgram
+	// The words are those that engines look for to choose between the exit
+	// statuses 126 and 127.
+	missing := pe.Errno == errno.ENOENT || pe.Errno == errno.ENOTDIR
+	switch {
+	case missing && !strings.Contains(pe.Object, "/"):
+		return control.Errorf(control.KindNoProgram, "exec: %q: executable file not found in $PATH", pe.Object)
+	case missing:
+		return control.Errorf(control.KindNoProgram, "exec: %q: %v", pe.Object, pe.Errno)
 	}
-	return control.Errorf(kind, "%v", err)
+	return control.Errorf(control.KindNotExecutable, "exec: %q: %v", pe.Object, pe.Errno)
 }
 
 func (s *sandbox) processCreds(p *control.Process) *cred.Creds {
@@ -202,9 +207,4 @@ func (s *sandbox) descriptors(p *control.Process, files []*os.File) (*fdtable.Ta
 		}
 	}
 	return table, tty, nil
-}
-
-func writeString(c vfs.Context, d *vfs.Description, s string) error {
-	_, err := d.Write(c, usermem.OwnBuffer([]byte(s)), vfs.CurrentOffset, vfs.Wait)
-	return err
 }

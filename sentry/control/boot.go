@@ -42,6 +42,9 @@ type BootConfig struct {
 	ConnFD int
 	// GoferFDs are connections to the gofer, one a tree. The root's is first.
 	GoferFDs []int
+	// GoferLifeFD is the reading end of a pipe that the gofer holds open and
+	// writes nothing to: its end is the gofer's. Or NoFD.
+	GoferLifeFD int
 	// DebugFD is open for appending and takes debug output, or NoFD.
 	DebugFD int
 	// Debug asks for debug output, Strace for a line per system call, on DebugFD.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -63,9 +64,14 @@ func TestRunKeep(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	r := newRig(t)
-	r.use("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /count; done")
+	r.use("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /next; mv /next /count; done")
 	id := r.id("a")
 	r.must("run", "-d", id)
+	for r.run("exec", id, "test", "-s", "/count").status != 0 {
+		if t.Failed() {
+			return
+		}
+	}
 	r.must("pause", id)
 	read := func() string {
 		raw, err := os.ReadFile(filepath.Join(r.bundle, "rootfs/count"))
@@ -81,8 +87,10 @@ func TestPause(t *testing.T) {
 		t.Errorf("a paused container went from %q to %q", before, after)
 	}
 	r.must("resume", id)
-	if out := r.must("exec", id, "cat", "/count"); out == before {
-		t.Errorf("a resumed container stays at %q", out)
+	for deadline := time.Now().Add(10 * time.Second); read() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a resumed container stays at %q", before)
+		}
 	}
 	r.must("pause", id)
 	r.must("kill", id, "KILL")

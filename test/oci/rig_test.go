@@ -70,7 +70,7 @@ func newRig(t testing.TB) *rig {
 			t.Fatal(err)
 		}
 	}
-	applets := "sh sleep cat echo ls ps id hostname true false kill grep stat touch mkdir mount umask env pwd stty rm test od dnsdomainname"
+	applets := "sh sleep cat echo ls ps id hostname true false kill grep stat touch mkdir mv mount umask env pwd stty rm test od dnsdomainname"
 	for _, name := range strings.Fields(applets) {
 		if err := os.Symlink("busybox", filepath.Join(root, "bin", name)); err != nil {
 			t.Fatal(err)
