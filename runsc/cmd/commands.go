@@ -23,5 +23,6 @@ var commands = []command{
 	restoreCommand,
 
 	featuresCommand,
+	syscallsCommand,
 	helpCommand,
 }

@@ -534,3 +534,13 @@ func (t *Task) WaitMatch(idType, id int32) func(*ThreadGroup) bool {
 	}
 	return func(*ThreadGroup) bool { return true }
 }
+
+// EndBy ends the process as if an unhandled signal had, whatever it handles.
+func (g *ThreadGroup) EndBy(s linux.Signal) {
+	g.k.tasks.mu.RLock()
+	defer g.k.tasks.mu.RUnlock()
+	h := g.handlers()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.killLocked(linux.KilledStatus(s))
+}

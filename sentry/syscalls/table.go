@@ -17,6 +17,8 @@ func families() [][]Call {
 		schedCalls,
 		miscCalls,
 		pidfdCalls,
+		namespaceCalls,
+		absentCalls,
 		pipeCalls,
 		spliceCalls,
 		socketCalls,
