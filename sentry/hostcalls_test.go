@@ -64,7 +64,7 @@ var callers = map[string]sysno.ID{
 	"Fstatfs": sysno.Fstatfs, "Ftruncate": sysno.Ftruncate, "Fallocate": sysno.Fallocate, "Fsync": sysno.Fsync,
 	"Fdatasync": sysno.Fdatasync, "SyncFileRange": sysno.SyncFileRange, "CopyFileRange": sysno.CopyFileRange, "Splice": sysno.Splice,
 	"MemfdCreate": sysno.MemfdCreate, "FcntlInt": sysno.Fcntl, "SetNonblock": sysno.Fcntl, "FcntlFlock": sysno.Fcntl,
-	"Close": sysno.Close, "Poll": sysno.Poll, "Ppoll": sysno.Ppoll, "EpollWait": sysno.EpollWait, "EpollCtl": sysno.EpollCtl,
+	"Close": sysno.Close, "Poll": sysno.Ppoll, "Ppoll": sysno.Ppoll, "EpollWait": sysno.EpollWait, "EpollCtl": sysno.EpollCtl,
 	"IoctlGetInt": sysno.Ioctl, "IoctlSetInt": sysno.Ioctl, "IoctlGetWinsize": sysno.Ioctl, "IoctlSetWinsize": sysno.Ioctl,
 	"IoctlGetTermios": sysno.Ioctl, "IoctlSetTermios": sysno.Ioctl,
 	"Sendmsg": sysno.Sendmsg, "SendmsgN": sysno.Sendmsg, "Recvmsg": sysno.Recvmsg, "Recvfrom": sysno.Recvfrom,
