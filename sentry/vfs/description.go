@@ -24,6 +24,8 @@ type Description struct {
 	file  File
 	flags atomic.Uint32 // linux.OpenFlags without creation flags
 	creds *cred.Creds   // of the opener
+	// denies says that DenyWrite was called for it: it is being executed.
+	denies bool
 	// counted says that BeginWrite was called for it.
 	counted bool
 
@@ -596,6 +598,9 @@ func (d *Description) released() {
 		return
 	}
 	releaseFileLocks(d)
+	if d.denies {
+		d.Inode().Node().AllowWrite()
+	}
 	if d.Writable() {
 		if d.counted {
 			d.Inode().Node().EndWrite()

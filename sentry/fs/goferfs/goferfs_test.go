@@ -901,3 +901,28 @@ func BenchmarkCreateWriteUnlink(b *testing.B) {
 		}
 	}
 }
+
+func TestExecutedFileCannotBeWritten(t *testing.T) {
+	e := newEnv(t, Options{}, nil)
+	e.host("program", "x")
+	p, err := named(e, "/program", func(n vfs.Name) (vfs.Path, error) { return vfs.Resolve(e, n, vfs.How{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.DecRef()
+	running, err := vfs.OpenExecutable(e, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.tryOpen("/program", linux.O_WRONLY)
+	e.want("write to what runs", err, errno.ETXTBSY)
+	running.DecRef()
+	w := e.open("/program", linux.O_WRONLY)
+	_, err = vfs.OpenExecutable(e, p)
+	e.want("run what is open for writing", err, errno.ETXTBSY)
+	w.DecRef()
+	if running, err = vfs.OpenExecutable(e, p); err != nil {
+		t.Fatal(err)
+	}
+	running.DecRef()
+}
