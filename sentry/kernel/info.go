@@ -23,8 +23,22 @@ func (k *Kernel) CPUs() int { return min(runtime.NumCPU(), 64) }
 // Uptime is the time since the sandbox began.
 func (k *Kernel) Uptime() time.Duration { return time.Since(k.boot) }
 
-// Memory is the memory that the guest sees, in bytes.
-func (k *Kernel) Memory() (total, free uint64) { return k.memory.Total, k.memory.Total / 2 }
+// Memory is the memory that the guest sees, in bytes. What its processes have
+// in use is estimated (mm.Resident).
+func (k *Kernel) Memory() (total, free uint64) {
+	used := uint64(0)
+	for _, g := range k.RootPIDNS().ThreadGroups() {
+		leader := g.Leader()
+		if leader == nil {
+			continue
+		}
+		if m := leader.TakeMM(); m != nil {
+			used += m.Resident().Total()
+			m.DecUsers()
+		}
+	}
+	return k.memory.Total, k.memory.Total - min(used, k.memory.Total/8*7)
+}
 
 // MemoryInfo is what the sandbox was given.
 type MemoryInfo struct{ Total uint64 }

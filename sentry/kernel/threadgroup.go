@@ -200,6 +200,16 @@ func (g *ThreadGroup) Zombie() bool {
 	return g.zombie
 }
 
+// ExitStatus is the status of a zombie, and 0 before.
+func (g *ThreadGroup) ExitStatus() linux.WaitStatus {
+	g.k.tasks.mu.RLock()
+	defer g.k.tasks.mu.RUnlock()
+	if !g.zombie {
+		return 0
+	}
+	return g.status
+}
+
 // SetSubreaper is prctl(PR_SET_CHILD_SUBREAPER).
 func (g *ThreadGroup) SetSubreaper(on bool) {
 	g.k.tasks.mu.Lock()

@@ -140,6 +140,42 @@ func (m *MM) Usage() Usage {
 	return u
 }
 
+// Resident is an estimate of the memory in use, in bytes.
+type Resident struct{ Anon, File, Shared uint64 }
+
+// Total is all of it.
+func (r Resident) Total() uint64 { return r.Anon + r.File + r.Shared }
+
+// residentCap bounds what one mapping counts for in the estimate.
+const residentCap = 1 << 20
+
+// Resident estimates how much of the mapping is in memory: all of it, if it can
+// be accessed, but not more than residentCap. The pages are the platform's,
+// which cannot say without stopping the guest.
+func (r Region) Resident() uint64 {
+	if r.Prot == linux.PROT_NONE {
+		return 0
+	}
+	return min(uint64(r.End-r.Start), residentCap)
+}
+
+// Resident sums up the estimates of all mappings.
+func (m *MM) Resident() Resident {
+	var sum Resident
+	m.ForEach(func(r Region) bool {
+		switch n := r.Resident(); {
+		case r.Shared:
+			sum.Shared += n
+		case r.Anonymous:
+			sum.Anon += n
+		default:
+			sum.File += n
+		}
+		return true
+	})
+	return sum
+}
+
 // SetName is prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): an empty name takes it
 // away. The caller has checked the characters.
 //

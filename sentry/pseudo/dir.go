@@ -19,6 +19,11 @@ func File(name string, perm linux.FileMode, t Text) Entry {
 	return Entry{name, linux.DT_REG, func(p Place) vfs.Inode { return p.Text(Meta{Perm: perm}, t) }}
 }
 
+// Setting is an entry for a text file of a tree of settings: Strict.
+func Setting(name string, perm linux.FileMode, t Text) Entry {
+	return Entry{name, linux.DT_REG, func(p Place) vfs.Inode { return p.Text(Meta{Perm: perm, Rights: Strict}, t) }}
+}
+
 // Const is an entry for a text file, readable by all, that never changes.
 func Const(name, content string) Entry {
 	return Entry{name, linux.DT_REG, func(p Place) vfs.Inode { return p.Fixed(Meta{Perm: 0o444}, content) }}

@@ -95,7 +95,19 @@ type Meta struct {
 	// Guard is asked before the file is opened, read, written, listed or
 	// followed, beyond what the permission bits say; nil allows.
 	Guard func(c vfs.Context) error
+	// Rights says whether root may open the file against its bits.
+	Rights Rights
 }
+
+// Rights says what permission bits mean to the privileged. A text file that is
+// Strict and has no Store cannot be opened for writing.
+type Rights uint8
+
+// Lenient is the rule of procfs, Strict that of sysfs and of /proc/sys.
+const (
+	Lenient Rights = iota
+	Strict
+)
 
 func (m Meta) guard(c vfs.Context) error {
 	if m.Guard == nil {

@@ -37,7 +37,10 @@ func (p Place) Fixed(m Meta, s string) vfs.Inode {
 }
 
 // Open implements vfs.Inode.
-func (i *textInode) Open(c vfs.Context, _ vfs.Path, _ linux.OpenFlags) (vfs.File, error) {
+func (i *textInode) Open(c vfs.Context, _ vfs.Path, flags linux.OpenFlags) (vfs.File, error) {
+	if i.text.Store == nil && i.meta.Rights == Strict && flags.Writable() {
+		return nil, errno.EACCES
+	}
 	if err := i.meta.guard(c); err != nil {
 		return nil, err
 	}

@@ -15,21 +15,13 @@ import (
 
 // memory is how much memory a process has, in bytes.
 type memory struct {
-	virtual            uint64
-	anon, file, shared uint64 // estimated
-	code               uint64
-	usage              mm.Usage
+	mm.Resident
+	usage mm.Usage
+	code  uint64
 }
 
-func (m memory) total() uint64 { return m.anon + m.file + m.shared }
-
-// residentCap bounds what one mapping counts for in the estimate.
-const residentCap = 1 << 20
-
-// resident estimates how much memory t has in use. The pages are the
-// platform's, which cannot say without stopping the guest; each mapping that
-// can be accessed counts with at most residentCap.
-func resident(t *kernel.Task) memory {
+// memoryUse is that of t; of a zombie, nothing.
+func memoryUse(t *kernel.Task) memory {
 	if t == nil {
 		return memory{}
 	}
@@ -42,32 +34,11 @@ func resident(t *kernel.Task) memory {
 }
 
 func memoryOf(space *mm.MM) memory {
-	m := memory{usage: space.Usage()}
-	m.virtual = m.usage.Total
-	p := space.Process()
-	if p.CodeEnd > p.CodeStart {
+	m := memory{Resident: space.Resident(), usage: space.Usage()}
+	if p := space.Process(); p.CodeEnd > p.CodeStart {
 		m.code = uint64(p.CodeEnd - p.CodeStart)
 	}
-	space.ForEach(func(r mm.Region) bool {
-		n := regionResident(r)
-		switch {
-		case r.Shared:
-			m.shared += n
-		case r.Anonymous:
-			m.anon += n
-		default:
-			m.file += n
-		}
-		return true
-	})
 	return m
-}
-
-func regionResident(r mm.Region) uint64 {
-	if r.Prot == linux.PROT_NONE {
-		return 0
-	}
-	return min(uint64(r.End-r.Start), residentCap)
 }
 
 // withMM calls f with the address space; a zombie has none, and then the file
@@ -167,7 +138,7 @@ type account struct {
 }
 
 func (a *account) add(r mm.Region) {
-	n := regionResident(r)
+	n := r.Resident()
 	a.size += uint64(r.End - r.Start)
 	a.rss += n
 	switch {
@@ -246,7 +217,7 @@ func (s *subject) numaMaps(vfs.Context) ([]byte, error) {
 			if strings.HasPrefix(r.Name, "/") {
 				b.WriteString(" file=" + r.Name)
 			}
-			pages := regionResident(r) / linux.PageSize
+			pages := r.Resident() / linux.PageSize
 			fmt.Fprintf(&b, " N0=%d kernelpagesize_kB=4\n", pages)
 			return true
 		})

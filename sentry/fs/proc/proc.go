@@ -14,7 +14,7 @@
 // of processes one pass over them, maps one copy of the list of mappings.
 //
 // What nobody can know here is shown as zero, with one exception: memory in use
-// is estimated (see resident), because a process without any looks like a
+// is estimated (mm.Resident), because a process without any looks like a
 // kernel thread.
 package proc
 

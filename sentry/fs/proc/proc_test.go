@@ -213,7 +213,8 @@ func TestWritableFiles(t *testing.T) {
 			{"/proc/sys/vm/swappiness", "10\n", nil, "10\n"},
 			{"/proc/sys/vm/swappiness", "1000\n", errno.EINVAL, "10\n"},
 			{"/proc/sys/net/ipv4/ip_local_port_range", "1024 2000\n", nil, "1024\t2000\n"},
-			{"/proc/sys/kernel/ostype", "x", errno.EIO, "Linux\n"},
+			{"/proc/sys/kernel/ostype", "x", errno.EACCES, "Linux\n"},
+			{"/proc/version", "x", errno.EIO, x.read("/proc/version")},
 			{"/proc/self/timerslack_ns", "70000", nil, "70000\n"},
 			{"/proc/self/setgroups", "maybe", errno.EINVAL, "allow\n"},
 		} {

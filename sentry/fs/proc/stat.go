@@ -41,12 +41,15 @@ func (s *subject) stat(c vfs.Context) ([]byte, error) {
 	}
 	var m memory
 	var p mm.Process
+	exitCode := linux.WaitStatus(0)
 	show := s.mayInspect(c) == nil
 	if space := t.TakeMM(); space != nil {
 		m, p = memoryOf(space), space.Process()
 		space.DecUsers()
 	}
-	if !show {
+	if show {
+		exitCode = g.ExitStatus()
+	} else {
 		// Linux hides addresses from those who may not trace, and shows
 		// the start and end of code as 1.
 		p = mm.Process{CodeStart: 1, CodeEnd: 1}
@@ -64,12 +67,12 @@ func (s *subject) stat(c vfs.Context) ([]byte, error) {
 		t.TIDIn(s.ns), "(" + t.Comm() + ")", string(t.State().Letter()), g.ParentID(s.ns), g.Pgid(s.ns), g.Sid(s.ns),
 		ttyNumber(g), g.ForegroundID(s.ns), randomized, 0, 0, 0, 0,
 		kernel.Ticks(usage.User), kernel.Ticks(usage.System), kernel.Ticks(children.User), kernel.Ticks(children.System),
-		priority, sched.Nice, threads, 0, s.startTicks(t), m.virtual, m.total() / linux.PageSize,
+		priority, sched.Nice, max(threads, 1), 0, s.startTicks(t), m.usage.Total, m.Total() / linux.PageSize,
 		g.Limit(linux.RLIMIT_RSS).Cur, uint64(p.CodeStart), uint64(p.CodeEnd), uint64(p.StackStart), 0, 0,
 		low(pending | shared), low(t.SignalMask()), low(ignored), low(caught), 0, 0, 0,
 		int32(g.ExitSignal()), 0, rt, sched.Policy, 0, 0, 0,
 		uint64(p.DataStart), uint64(p.DataEnd), uint64(p.BrkStart), uint64(p.ArgStart), uint64(p.ArgEnd),
-		uint64(p.EnvStart), uint64(p.EnvEnd), 0,
+		uint64(p.EnvStart), uint64(p.EnvEnd), uint32(exitCode),
 	}
 	return []byte(joinFields(fields)), nil
 }
@@ -97,8 +100,8 @@ func (s *subject) startTicks(t *kernel.Task) int64 {
 
 func (s *subject) statm(vfs.Context) ([]byte, error) {
 	const page = linux.PageSize
-	m := resident(s.task())
-	return fmt.Appendf(nil, "%d %d %d %d 0 %d 0\n", m.virtual/page, m.total()/page, (m.file+m.shared)/page,
+	m := memoryUse(s.task())
+	return fmt.Appendf(nil, "%d %d %d %d 0 %d 0\n", m.usage.Total/page, m.Total()/page, (m.File+m.Shared)/page,
 		m.usage.Text/page, (m.usage.Data+m.usage.Stack)/page), nil
 }
 
@@ -183,25 +186,25 @@ func (s *subject) statusCreds(c vfs.Context, line lineFunc, fdSize int) {
 }
 
 func (s *subject) statusMemory(b *strings.Builder, t *kernel.Task) {
-	m := resident(t)
-	if m.virtual == 0 {
+	m := memoryUse(t)
+	if m.usage.Total == 0 {
 		return
 	}
 	kb := func(name string, bytes uint64) { fmt.Fprintf(b, "%s:\t%8d kB\n", name, bytes>>10) }
-	kb("VmPeak", m.virtual)
-	kb("VmSize", m.virtual)
+	kb("VmPeak", m.usage.Total)
+	kb("VmSize", m.usage.Total)
 	kb("VmLck", m.usage.Locked)
 	kb("VmPin", 0)
-	kb("VmHWM", m.total())
-	kb("VmRSS", m.total())
-	kb("RssAnon", m.anon)
-	kb("RssFile", m.file)
-	kb("RssShmem", m.shared)
+	kb("VmHWM", m.Total())
+	kb("VmRSS", m.Total())
+	kb("RssAnon", m.Anon)
+	kb("RssFile", m.File)
+	kb("RssShmem", m.Shared)
 	kb("VmData", m.usage.Data)
 	kb("VmStk", m.usage.Stack)
 	kb("VmExe", m.code)
 	kb("VmLib", m.usage.Text-min(m.code, m.usage.Text))
-	kb("VmPTE", m.virtual/linux.HugePageSize*linux.PageSize)
+	kb("VmPTE", m.usage.Total/linux.HugePageSize*linux.PageSize)
 	kb("VmSwap", 0)
 	kb("HugetlbPages", 0)
 	b.WriteString("CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n")

@@ -406,5 +406,5 @@ func (s *Sysctls) file(base, name string, r sysctl) pseudo.Entry {
 			perm = 0o644
 		}
 	}
-	return pseudo.File(base, perm, text)
+	return pseudo.Setting(base, perm, text)
 }

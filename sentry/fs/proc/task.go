@@ -335,7 +335,7 @@ func (s *subject) oomScore(vfs.Context) ([]byte, error) {
 	total, _ := s.Kernel.Memory()
 	score := int64(s.task().OOMScoreAdj()) + 666
 	if total > 0 {
-		score += int64(resident(s.task()).total() * 1000 / total)
+		score += int64(memoryUse(s.task()).Total() * 1000 / total)
 	}
 	return fmt.Appendf(nil, "%d\n", max(score, 0)), nil
 }

@@ -42,6 +42,11 @@ func Type(m Machine) vfs.FSType {
 
 var folder = pseudo.Folder
 
+// constant is a file that never changes and that nobody writes.
+func constant(name, content string) pseudo.Entry {
+	return pseudo.Setting(name, 0o444, pseudo.Text{Show: func(vfs.Context) ([]byte, error) { return []byte(content), nil }})
+}
+
 func (m Machine) root() []pseudo.Entry {
 	return []pseudo.Entry{
 		folder("block"),
@@ -56,7 +61,7 @@ func (m Machine) root() []pseudo.Entry {
 		folder("fs", folder("bpf"), folder("cgroup"), folder("fuse", folder("connections")), folder("pstore")),
 		kernel(),
 		folder("module"),
-		folder("power", pseudo.Const("state", "\n")),
+		folder("power", constant("state", "\n")),
 	}
 }
 
@@ -64,14 +69,14 @@ func (m Machine) devices() pseudo.Entry {
 	return folder("devices",
 		folder("system",
 			folder("clocksource", folder("clocksource0",
-				pseudo.Const("available_clocksource", "tsc \n"), pseudo.Const("current_clocksource", "tsc\n"))),
+				constant("available_clocksource", "tsc \n"), constant("current_clocksource", "tsc\n"))),
 			m.cpu(),
 			m.node()),
 		folder("virtual", folder("net", loopback())))
 }
 
 func (m Machine) cpu() pseudo.Entry {
-	all := pseudo.Const
+	all := constant
 	list := m.list()
 	entries := []pseudo.Entry{
 		all("isolated", "\n"),
@@ -100,7 +105,7 @@ func (m Machine) cpu() pseudo.Entry {
 }
 
 func (m Machine) node() pseudo.Entry {
-	all := pseudo.Const
+	all := constant
 	entries := []pseudo.Entry{
 		all("cpulist", m.list()),
 		all("cpumap", cpuMask(0, m.CPUs, m.CPUs)),
@@ -147,7 +152,7 @@ func cpuMask(first, end, cpus int) string {
 }
 
 func loopback() pseudo.Entry {
-	all := pseudo.Const
+	all := constant
 	var statistics []pseudo.Entry
 	for _, name := range []string{"collisions", "multicast", "rx_bytes", "rx_dropped", "rx_errors", "rx_packets",
 		"tx_bytes", "tx_dropped", "tx_errors", "tx_packets"} {
@@ -164,7 +169,7 @@ func loopback() pseudo.Entry {
 }
 
 func kernel() pseudo.Entry {
-	all := pseudo.Const
+	all := constant
 	return folder("kernel",
 		folder("cgroup", all("delegate", "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n"), all("features", "nsdelegate\n")),
 		folder("config"),
