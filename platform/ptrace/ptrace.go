@@ -18,6 +18,14 @@
 // about itself is believed only where the guest cannot forge it: registers
 // after a routine, never memory.
 //
+// What paths cost (two cores, in a VM; package benchmarks): a system call's
+// round trip 3.6 us when the stub and its tracer share a processor, which
+// placement.go sees to, and 10 to 60 us when not; an injected call, such as
+// mmap, 6 us, with a descriptor 9 us; a fork 35 us and the child's first entry
+// 20 us; a thread 30 us; the end of either 10 to 20 us; an empty address space
+// nothing, because one is made ahead. A guest thread is two host threads, an
+// address space one host process; a blocked or idle guest uses no processor.
+//
 // It needs: fork, ptrace of its own children (so ptrace_scope at most 1),
 // process_vm_readv, Linux 5.9. No capability, no file system, no /proc. New
 // must be called with the credentials that the Sentry keeps, because a process
