@@ -53,6 +53,9 @@ type Program struct {
 	Env   []string // nil means the caller's environment
 	Stdin io.Reader
 	Limit time.Duration
+	// Volume is a host directory that is itself inside, for writing, and not
+	// what the overlay makes of it.
+	Volume string
 }
 
 // Native runs the program on the host's kernel.
@@ -62,7 +65,11 @@ func Native(p Program) Result {
 
 // Run runs the program inside.
 func (s Sandbox) Run(p Program) Result {
-	return run(p, s.CommandLine(p.Args))
+	line := s.CommandLine(nil)
+	if p.Volume != "" {
+		line = append(line, "--volume", p.Volume+":"+p.Volume)
+	}
+	return run(p, append(line, p.Args...))
 }
 
 // CommandLine is the host command line that runs args inside.

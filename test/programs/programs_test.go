@@ -2,8 +2,9 @@
 // inside `runsc do`, and wants the same output and the same exit status.
 //
 // A program is a file in scripts/: a bash script whose head may say what it
-// needs (`# needs: git`), with which status it ends (`# expect: 42`) and how
-// long it may take (`# limit: 120`, in seconds). It runs in an empty directory
+// needs (`# needs: git`), with which status it ends (`# expect: 42`), how long
+// it may take (`# limit: 120`, in seconds), and that its directory is to be a
+// volume (`# volume: yes`) instead of an overlay's. It runs in an empty directory
 // and prints facts, not figures that vary. known.txt lists those that differ,
 // with the reason; one that agrees again fails the test until it is taken out.
 package programs_test
@@ -34,6 +35,7 @@ type script struct {
 	needs      []string
 	expect     int
 	limit      time.Duration
+	volume     bool
 }
 
 var tally struct {
@@ -97,6 +99,9 @@ func judge(t *testing.T, sandbox harness.Sandbox, s script, known string) {
 	empty(t, ref.dir)
 	p := program(s, ref.dir)
 	p.Limit *= insideFactor
+	if s.volume {
+		p.Volume = ref.dir
+	}
 	got := sandbox.Run(p)
 	same := got.Err == nil && !got.TimedOut && got.Status == want.Status && got.Stdout == want.Stdout
 	switch {
@@ -248,6 +253,8 @@ func readScript(t *testing.T, path string) script {
 		switch key {
 		case "needs":
 			s.needs = strings.Fields(value)
+		case "volume":
+			s.volume = value == "yes"
 		case "expect":
 			s.expect = number(t, path, value)
 		case "limit":
