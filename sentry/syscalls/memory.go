@@ -104,6 +104,11 @@ func mapFile(t *kernel.Task, d *vfs.Description, o *mm.MapOpts) error {
 	}
 	var err error
 	o.FD, err = d.MapFD(t, access)
+	if err == errno.EPERM && access == vfs.MapReadWrite && o.Prot&linux.PROT_WRITE == 0 {
+		// Sealed against writing: it may still be read, but never more.
+		o.MaxProt &^= linux.PROT_WRITE
+		o.FD, err = d.MapFD(t, vfs.MapRead)
+	}
 	o.File = d
 	return err
 }

@@ -168,6 +168,7 @@ func listDir(t *kernel.Task, fd linux.FD, buf usermem.Addr, size uint32, layout 
 	}
 	defer d.DecRef()
 	size = min(size, maxDirents)
+	before := d.Offset()
 	out := make([]byte, 0, min(size, 32<<10))
 	full := false
 	err = d.ReadDir(t, func(e vfs.Dirent) bool {
@@ -186,6 +187,8 @@ func listDir(t *kernel.Task, fd linux.FD, buf usermem.Addr, size uint32, layout 
 		return 0, err
 	}
 	if _, err := t.CopyOut(buf, out); err != nil {
+		// Nobody has seen these entries: they come again.
+		d.Seek(t, before, linux.SEEK_SET)
 		return 0, err
 	}
 	return uint64(len(out)), nil

@@ -42,7 +42,7 @@ func openat(t *kernel.Task, dir linux.FD, path Path, flags linux.OpenFlags, mode
 }
 
 func openHow(t *kernel.Task, dir linux.FD, path Path, how vfs.OpenHow) (uint64, error) {
-	n, err := path.name(t, dir, 0)
+	n, err := openName(t, dir, path, how.Resolve)
 	if err != nil {
 		return 0, err
 	}
@@ -61,6 +61,24 @@ func openHow(t *kernel.Task, dir linux.FD, path Path, how vfs.OpenHow) (uint64, 
 	}
 	slot.Install(fdtable.FlagsOf(how.Flags), d)
 	return uint64(slot.FD(0)), nil
+}
+
+// openName is the path of an open. With a root of its own (RESOLVE_IN_ROOT) even
+// an absolute path starts at the descriptor.
+func openName(t *kernel.Task, dir linux.FD, path Path, rules uint64) (vfs.Name, error) {
+	if rules&(linux.RESOLVE_IN_ROOT|linux.RESOLVE_BENEATH) == 0 {
+		return path.name(t, dir, 0)
+	}
+	s, err := path.load(t)
+	if err != nil {
+		return vfs.Name{}, err
+	}
+	if s == "" {
+		return vfs.Name{}, errno.ENOENT
+	}
+	n, err := t.Name(dir, ".", 0)
+	n.Text = s
+	return n, err
 }
 
 // openat2 is openat with rules for the resolution, and without tolerance for

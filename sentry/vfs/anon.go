@@ -122,7 +122,7 @@ type anonFS struct{ root *AnonInode }
 func newAnonMount(w *World) *Mount {
 	root := &AnonInode{ino: 1, dev: AnonDev, attr: Attr{Mode: linux.S_IFDIR | 0o500}}
 	sb := newSuper(w, &anonFS{root})
-	return newMount(w, sb, sb.root, "anon_inodefs", linux.MS_NODEV|linux.MS_NOEXEC)
+	return newMount(w, sb, sb.root, "anon_inodefs", linux.MS_NODEV)
 }
 
 func (*anonFS) Type() string       { return "anon_inodefs" }

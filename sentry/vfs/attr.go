@@ -29,6 +29,9 @@ func Statfs(c Context, p Path) (linux.Statfs, error) {
 	if err != nil {
 		return s, err
 	}
+	if p.Dentry.has(dAnon) {
+		s.Type = anonType(p.Dentry.fileType())
+	}
 	s.Flags = linux.ST_VALID
 	for _, f := range statfsFlags {
 		if p.Mount.Flags()&f.mount != 0 {
@@ -36,6 +39,19 @@ func Statfs(c Context, p Path) (linux.Statfs, error) {
 		}
 	}
 	return s, nil
+}
+
+// anonType is the file system that Linux has for a kind of file without a name.
+func anonType(t linux.FileMode) int64 {
+	switch t {
+	case linux.S_IFIFO:
+		return linux.PIPEFS_MAGIC
+	case linux.S_IFSOCK:
+		return linux.SOCKFS_MAGIC
+	case linux.S_IFREG:
+		return linux.TMPFS_MAGIC
+	}
+	return linux.ANON_INODE_FS_MAGIC
 }
 
 var statfsFlags = []struct {

@@ -55,6 +55,7 @@ const (
 	dRevalidate             // inode is a Revalidator
 	dWalker                 // inode is a Walker
 	dSelfCheck              // inode is a SelfChecker
+	dNoParent               // a root, or anonymous
 	dTypeShift  = 12        // the upper bits: S_IFMT
 )
 
@@ -68,12 +69,14 @@ func newDentry(sb *super, parent *Dentry, name string, inode Inode) *Dentry {
 	d.refs.Store(1)
 	if parent != nil {
 		parent.incRef()
+	} else {
+		d.flags.Store(dNoParent)
 	}
 	if inode == nil {
 		return d
 	}
 	t := inode.Attr().Mode.Type()
-	f := uint32(t) << dTypeShift
+	f := d.flags.Load() | uint32(t)<<dTypeShift
 	if t == linux.S_IFDIR {
 		d.dir = &dirState{}
 		if _, ok := inode.(Revalidator); ok {
@@ -145,7 +148,7 @@ func (d *Dentry) decRef() {
 	if n < 0 {
 		panic("vfs: dentry released twice: " + d.name)
 	}
-	if d.unhashed() || d.parent == nil {
+	if d.has(dUnhashed | dNoParent) {
 		d.tryKill()
 		return
 	}
@@ -177,7 +180,7 @@ func (d *Dentry) tryKill() bool {
 		if parent == nil || parent.refs.Add(-1) > 0 {
 			return true
 		}
-		if !parent.unhashed() && parent.parent != nil {
+		if !parent.has(dUnhashed | dNoParent) {
 			d.sb.world.lru.add(parent)
 			return true
 		}

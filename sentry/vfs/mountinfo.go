@@ -74,7 +74,8 @@ func (ns *MountNamespace) reachable(root Path) []mountLine {
 	var all []mountLine
 	w.mountMu.RLock()
 	ns.root.each(func(m *Mount) {
-		l := mountLine{Mount: m, parentID: m.id, source: m.source}
+		// The root's parent is a mount that nobody sees, as on Linux.
+		l := mountLine{Mount: m, parentID: ns.world.anon.id, source: m.source}
 		if m.parent != nil {
 			l.parentID = m.parent.id
 		}

@@ -49,7 +49,7 @@ func (w *World) canMountOn(target Path) error {
 	if target.Mount.ns == nil {
 		return errno.EINVAL
 	}
-	if target.Dentry.has(dDeadDir) || target.Dentry.unhashed() && target.Dentry.parent != nil {
+	if target.Dentry.has(dDeadDir) || target.Dentry.unhashed() && !target.Dentry.has(dNoParent) {
 		return errno.ENOENT
 	}
 	return nil

@@ -17,6 +17,7 @@ type file struct {
 	writeMu sync.Mutex
 	// Guarded by inode.mu.
 	data  content
+	memfd bool // made by memfd_create: has seals; never changes
 	seals uint32
 }
 
@@ -78,7 +79,11 @@ func (f *file) truncate(size int64) error {
 
 // Open makes an open file.
 func (f *file) Open(_ vfs.Context, _ vfs.Path, flags linux.OpenFlags) (vfs.File, error) {
-	return &openFile{f: f, noATime: flags&linux.O_NOATIME != 0}, nil
+	o := &openFile{f: f, noATime: flags&linux.O_NOATIME != 0}
+	if f.memfd {
+		return &memfdFile{o}, nil
+	}
+	return o, nil
 }
 
 // openFile is an open regular file. The description holds the inode.
@@ -95,7 +100,6 @@ var (
 	_ vfs.Syncer    = (*openFile)(nil)
 	_ vfs.Allocator = (*openFile)(nil)
 	_ vfs.Mapper    = (*openFile)(nil)
-	_ vfs.Sealer    = (*openFile)(nil)
 )
 
 // Release does nothing: the inode is the description's.
@@ -261,43 +265,4 @@ func (o *openFile) MapFD(_ vfs.Context, a vfs.MapAccess) (int, error) {
 		}
 	}
 	return f.data.fd.Number(), nil
-}
-
-// Seals are those that are set.
-func (o *openFile) Seals() (uint32, error) {
-	o.f.mu.RLock()
-	defer o.f.mu.RUnlock()
-	return o.f.seals, nil
-}
-
-// AddSeals adds seals for good.
-//
-// Errors: EINVAL for an unknown one, EPERM once sealed against sealing, EBUSY
-// for F_SEAL_WRITE while the file is mapped for writing.
-func (o *openFile) AddSeals(seals uint32) error {
-	const known = linux.F_SEAL_SEAL | linux.F_SEAL_SHRINK | linux.F_SEAL_GROW | linux.F_SEAL_WRITE |
-		linux.F_SEAL_FUTURE_WRITE | linux.F_SEAL_EXEC
-	if seals&^known != 0 {
-		return errno.EINVAL
-	}
-	f := o.f
-	f.writeMu.Lock()
-	defer f.writeMu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.seals&linux.F_SEAL_SEAL != 0 {
-		return errno.EPERM
-	}
-	// The host knows who maps it, and holds mappings to the seal from now on.
-	if hostSeals := seals & (linux.F_SEAL_WRITE | linux.F_SEAL_FUTURE_WRITE); hostSeals != 0 && f.data.fd != nil {
-		if err := f.data.fd.AddSeals(int(hostSeals)); err != nil {
-			return err
-		}
-	}
-	if seals&linux.F_SEAL_EXEC != 0 && f.attr.Mode&linux.S_IXUGO != 0 {
-		// A program that is sealed executable is sealed in full.
-		seals |= linux.F_SEAL_SHRINK | linux.F_SEAL_GROW | linux.F_SEAL_WRITE | linux.F_SEAL_FUTURE_WRITE
-	}
-	f.seals |= seals
-	return nil
 }
