@@ -252,6 +252,9 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 	s := &t.k.tasks
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.live) >= MaxTasks {
+		return errno.EAGAIN
+	}
 	pid, err := c.pidNS.newPIDLocked(o.SetTID)
 	if err != nil {
 		return err

@@ -177,6 +177,11 @@ func (k *Kernel) Paused() bool { return k.pause.closed.Load() }
 // MaxPID is the default of /proc/sys/kernel/pid_max.
 const MaxPID = 32768
 
+// MaxTasks bounds the tasks of a sandbox (kernel.threads-max): each may hold a
+// thread of the Sentry's, of which the Go runtime allows 10,000 before it ends
+// the process.
+const MaxTasks = 8000
+
 // ClockTicks is USER_HZ.
 const ClockTicks = 100
 

@@ -213,7 +213,7 @@ func (s *Sysctls) table() map[string]sysctl {
 		"kernel/sysctl_writes_strict":       fixed("1"),
 		"kernel/sysrq":                      fixed("0"),
 		"kernel/tainted":                    fixed("0"),
-		"kernel/threads-max":                fixed(strconv.Itoa(kernel.MaxPID)),
+		"kernel/threads-max":                fixed(strconv.Itoa(kernel.MaxTasks)),
 		"kernel/timer_migration":            fixed("0"),
 		"kernel/unprivileged_bpf_disabled":  fixed("2"),
 		"kernel/unprivileged_userns_clone":  fixed("1"),
