@@ -78,6 +78,7 @@ type AddressSpace interface {
 	// Move moves (and resizes) pages as mremap with MREMAP_FIXED does; with
 	// MREMAP_DONTUNMAP in flags the old range stays, empty. With new equal to
 	// old it resizes in place, or fails with ENOMEM; what lies behind is free.
+	// With oldLength 0, shared pages at old come to be at new as well.
 	Move(by Thread, old, oldLength, new, newLength uintptr, flags int) error
 
 	// Advise is madvise; advice that discards data acts on the pages.

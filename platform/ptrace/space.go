@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
@@ -173,7 +174,7 @@ func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Pr
 
 // Move implements platform.AddressSpace.
 func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr, flags int) error {
-	if err := checkRange(old, oldLength); err != nil {
+	if err := checkRange(old, cmp.Or(oldLength, pageSize)); err != nil {
 		return err
 	}
 	if err := checkRange(new, newLength); err != nil {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -167,11 +168,14 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 	if _, err := ownThread(as, by); err != nil {
 		return err
 	}
-	if err := checkRange(old, oldLength); err != nil {
+	if err := checkRange(old, cmp.Or(oldLength, pageSize)); err != nil {
 		return err
 	}
 	if err := checkRange(new, newLength); err != nil {
 		return err
+	}
+	if oldLength == 0 {
+		return as.duplicate(old, new, newLength)
 	}
 	if old == new {
 		return as.resize(old, oldLength, newLength)
@@ -214,6 +218,22 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 	if flags&linux.MREMAP_DONTUNMAP != 0 {
 		as.insertLocked(left)
 	}
+	return nil
+}
+
+// duplicate maps what is shared at old a second time.
+func (as *space) duplicate(old, new, length uintptr) error {
+	as.p.mu.Lock()
+	defer as.p.mu.Unlock()
+	v := as.findLocked(old)
+	if v == nil || v.private {
+		return errno.EINVAL
+	}
+	dup := *v
+	dup.offset += int64(old - v.start)
+	dup.start, dup.end = new, new+length
+	as.removeLocked(new, new+length)
+	as.insertLocked(dup)
 	return nil
 }
 

@@ -285,6 +285,9 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 
 	g := t.k.newGroup(pid, c)
 	g.limits.copyFrom(&t.group.limits)
+	if f&linux.CLONE_VM == 0 {
+		c.mm.SetLimits(groupLimits{&g.limits})
+	}
 	g.exitSignal = o.ExitSignal
 	parent, by := t.group, t
 	if f&linux.CLONE_PARENT != 0 {

@@ -353,10 +353,31 @@ func TestRemap(t *testing.T) {
 		{"hole", RemapOpts{Old: a + 2*page, OldLength: page, NewLength: 2 * page}, errno.EFAULT},
 		{"over the end", RemapOpts{Old: a, OldLength: 2 * page, NewLength: 3 * page}, errno.EFAULT},
 		{"overlap", RemapOpts{Old: a, OldLength: page, NewLength: page, New: a, Flags: 3}, errno.EINVAL},
+		{"a hole twice", RemapOpts{Old: a + 2*page, NewLength: page, Flags: 1}, errno.EFAULT},
 		{"private twice", RemapOpts{Old: a, NewLength: page, Flags: 1}, errno.EINVAL},
 	} {
 		_, err := r.m.Remap(r.by, x.o)
 		r.want(err, x.want, x.name)
+	}
+}
+
+func TestSharedMemoryTwice(t *testing.T) {
+	r := newRig(t)
+	a := r.mapAt(0, 2, rw, linux.MAP_SHARED|linux.MAP_ANONYMOUS)
+	b, err := r.m.Remap(r.by, RemapOpts{Old: a + page, NewLength: page, Flags: linux.MREMAP_MAYMOVE})
+	if err != nil || b == a {
+		t.Fatalf("%#x, %v", b, err)
+	}
+	_, err = r.m.CopyOut(b, []byte("x"))
+	r.want(err, nil, "write")
+	got := make([]byte, 1)
+	if _, err := r.m.CopyIn(got, a+page); err != nil || got[0] != 'x' {
+		t.Errorf("the first place holds %q, %v", got, err)
+	}
+	k1, _ := r.m.FutexKey(b, futex.Shared)
+	k2, _ := r.m.FutexKey(a+page, futex.Shared)
+	if k1 != k2 {
+		t.Errorf("keys %v and %v", k1, k2)
 	}
 }
 

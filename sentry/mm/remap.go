@@ -235,13 +235,8 @@ func (m *MM) moveTarget(r *remap) (usermem.Addr, error) {
 // duplicate maps the same shared object a second time, which is what an old
 // length of 0 asks for.
 func (m *MM) duplicate(by platform.Thread, r *remap, to usermem.Addr) (usermem.Addr, released, error) {
-	if r.v.fd < 0 {
-		return 0, nil, errno.EINVAL // shared anonymous memory has no name to map again
-	}
 	w := r.movedVMA(to)
-	err := m.as.Map(by, platform.Mapping{
-		Addr: uintptr(to), Length: uintptr(r.length), Prot: w.prot, Flags: linux.MAP_SHARED, FD: w.fd, Offset: w.offset,
-	})
+	err := m.as.Move(by, uintptr(r.start), 0, uintptr(to), uintptr(r.length), 0)
 	if err != nil {
 		return 0, released{w.file}, errno.Of(err)
 	}
