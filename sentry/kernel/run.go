@@ -222,7 +222,7 @@ func (t *Task) actByDefault(s linux.Signal, info *linux.SigInfo) bool {
 // has no default actions but for faults of its own and signals from outside,
 // of which SIGKILL and SIGSTOP are the ones that come this far.
 func (g *ThreadGroup) protected(s linux.Signal, info *linux.SigInfo) bool {
-	if !g.isInit() || info.Code > 0 || s == linux.SIGKILL {
+	if !g.isInit() || g.pidNS.mortalInit || info.Code > 0 || s == linux.SIGKILL {
 		return false
 	}
 	return stopSignals.Has(s)

@@ -134,8 +134,9 @@ func (g *ThreadGroup) handlers() *SignalHandlers { return g.sig.table }
 // Origin says where a signal comes from.
 type Origin uint8
 
-// Signals from Inside obey the protection of a namespace's init; those from
-// Outside (an ancestor namespace, the kernel itself, the runtime's kill) do not.
+// A namespace's init is protected from every signal that it has no handler for,
+// with one exception: SIGKILL and SIGSTOP from Outside (an ancestor namespace,
+// the kernel itself, the runtime's kill) reach it.
 const (
 	Inside Origin = iota
 	Outside
@@ -281,7 +282,8 @@ func (g *ThreadGroup) endStopLocked() {
 // ignoresLocked says whether s would be thrown away.
 func (g *ThreadGroup) ignoresLocked(h *SignalHandlers, t *Task, s linux.Signal, o Origin) bool {
 	a := h.actions[s].Handler
-	if g.isInit() && !g.pidNS.mortalInit && o == Inside && a == linux.SIG_DFL {
+	forced := o == Outside && (s == linux.SIGKILL || s == linux.SIGSTOP)
+	if g.isInit() && !g.pidNS.mortalInit && a == linux.SIG_DFL && !forced {
 		return true
 	}
 	if t == nil {

@@ -110,6 +110,25 @@ func TestKillDuringStart(t *testing.T) {
 	}
 }
 
+// Linux spares the first process of a pid namespace all signals but SIGKILL and
+// SIGSTOP that it has no handler for, from wherever they come.
+func TestInitIsSparedSignalsWithoutHandler(t *testing.T) {
+	r := newRig(t)
+	r.use("sleep", "1000")
+	id := r.id("a")
+	r.must("run", "-d", id)
+	for _, sig := range []string{"TERM", "INT", "15", "SIGHUP"} {
+		r.must("kill", id, sig)
+	}
+	r.must("exec", id, "kill", "-9", "1")
+	if out := r.must("ps", id); !strings.Contains(out, "sleep 1000") {
+		t.Errorf("ps: %s", out)
+	}
+	r.must("kill", id, "KILL")
+	r.await(id, specs.StateStopped)
+	r.must("delete", id)
+}
+
 func TestConcurrentDeletes(t *testing.T) {
 	r := newRig(t)
 	r.use("sleep", "1000")
