@@ -34,9 +34,15 @@ type dirTable struct {
 // openDir is a directory being read. It belongs to the question at work on it.
 type openDir struct {
 	fd     int
-	buf    []byte // of getdents64
-	unread []byte // records in buf that no answer had room for
+	buf    *dirBuffer // of getdents64
+	unread []byte     // records in buf that no answer had room for
 }
+
+// dirBuffer is reused: most directories are read in one answer, and clearing 32
+// KiB costs more than reading a small one.
+type dirBuffer [32 << 10]byte
+
+var dirBuffers = sync.Pool{New: func() any { return new(dirBuffer) }}
 
 // readDir answers with the next entries.
 func (t *tree) readDir(q *proto.ReadDir) (*proto.Entries, error) {
@@ -72,7 +78,7 @@ func (t *tree) takeDir(q *proto.ReadDir) (*openDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &openDir{fd: fd, buf: make([]byte, 32<<10)}, nil
+	return &openDir{fd: fd, buf: dirBuffers.Get().(*dirBuffer)}, nil
 }
 
 func (t *tree) closeDir(q *proto.CloseDir) (*proto.Empty, error) {
@@ -117,7 +123,11 @@ func (t *dirTable) close() {
 	clear(t.open)
 }
 
-func (d *openDir) close() { unix.Close(d.fd) }
+func (d *openDir) close() {
+	unix.Close(d.fd)
+	dirBuffers.Put(d.buf)
+	d.buf, d.unread = nil, nil
+}
 
 // read adds entries to a until it is full or the directory ends.
 func (d *openDir) read(a *proto.Entries) (ended bool, err error) {
@@ -125,7 +135,7 @@ func (d *openDir) read(a *proto.Entries) (ended bool, err error) {
 	for {
 		if len(d.unread) == 0 {
 			var n int
-			err := retry(func() (err error) { n, err = unix.Getdents(d.fd, d.buf); return err })
+			err := retry(func() (err error) { n, err = unix.Getdents(d.fd, d.buf[:]); return err })
 			if err == unix.ENOENT {
 				return true, nil // the directory itself was removed
 			}
