@@ -195,6 +195,13 @@ type XattrInode interface {
 	RemoveXattr(c Context, name string) error
 }
 
+// SpecialOpener is the inode of a special file that opens itself, whatever is
+// registered for its type: a pipe or terminal of the host, opened once more
+// through /proc/PID/fd.
+type SpecialOpener interface {
+	OpenSpecial(c Context, flags linux.OpenFlags) (File, error)
+}
+
 // SelfChecker is an inode with its own permission rules (/proc/PID/fd, ...).
 // Without it the mode bits and capabilities decide.
 type SelfChecker interface {

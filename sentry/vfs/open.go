@@ -95,17 +95,29 @@ func tryOpen(c Context, p Path, flags linux.OpenFlags, cr created) (*Description
 	case linux.S_IFSOCK:
 		return nil, errno.ENXIO
 	case linux.S_IFCHR, linux.S_IFBLK, linux.S_IFIFO:
-		open, err := p.Mount.world.opener(p.Inode().Attr())
-		if err != nil {
-			return nil, err
-		}
-		f, err := open(c, p.Inode(), p, flags)
+		return openSpecial(c, p, flags)
+	}
+	f, err := p.Inode().Open(c, p, flags)
+	if err != nil {
+		return nil, err
+	}
+	return NewDescription(p, f, flags, c.Creds()), nil
+}
+
+// openSpecial opens a FIFO or a device.
+func openSpecial(c Context, p Path, flags linux.OpenFlags) (*Description, error) {
+	if own, ok := p.Inode().(SpecialOpener); ok {
+		f, err := own.OpenSpecial(c, flags)
 		if err != nil {
 			return nil, err
 		}
 		return NewDescription(p, f, flags, c.Creds()), nil
 	}
-	f, err := p.Inode().Open(c, p, flags)
+	open, err := p.Mount.world.opener(p.Inode().Attr())
+	if err != nil {
+		return nil, err
+	}
+	f, err := open(c, p.Inode(), p, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +132,9 @@ func mayOpen(c Context, p Path, flags linux.OpenFlags, cr created) error {
 		return errno.EISDIR
 	}
 	if (t == linux.S_IFCHR || t == linux.S_IFBLK) && p.Mount.Flags()&linux.MS_NODEV != 0 {
-		return errno.EACCES
+		if _, own := p.Inode().(SpecialOpener); !own {
+			return errno.EACCES
+		}
 	}
 	if cr == isCreated {
 		return nil

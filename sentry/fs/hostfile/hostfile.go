@@ -28,8 +28,9 @@ import (
 // inode is what fstat shows: the host's word, with the owner that is told.
 type inode struct {
 	vfs.AnonInode
-	fd   *host.FD
-	attr vfs.Attr
+	fd       *host.FD
+	notifier *host.Notifier
+	attr     vfs.Attr
 }
 
 // Attr returns the host file's type and mode.
@@ -56,6 +57,52 @@ func (i *inode) SetAttr(_ vfs.Context, a vfs.SetAttr) error {
 	return nil
 }
 
+// Open opens a regular file once more, for programs that write to /dev/stderr
+// by name. The host file description stays the one that was donated; the new
+// open file has a position of its own.
+func (i *inode) Open(_ vfs.Context, _ vfs.Path, flags linux.OpenFlags) (vfs.File, error) {
+	fd, err := i.again(flags)
+	if err != nil {
+		return nil, err
+	}
+	return &reopened{regular{fd: fd}}, nil
+}
+
+// OpenSpecial is Open for streams.
+func (i *inode) OpenSpecial(_ vfs.Context, flags linux.OpenFlags) (vfs.File, error) {
+	fd, err := i.again(flags)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{fd: fd, notifier: i.notifier}, nil
+}
+
+// again is another descriptor of the host file, if that was opened for what
+// flags ask: nobody in the sandbox can get more rights over it.
+//
+// Errors: EACCES, EMFILE.
+func (i *inode) again(flags linux.OpenFlags) (*host.FD, error) {
+	has, err := i.fd.StatusFlags()
+	if err != nil {
+		return nil, err
+	}
+	donated := linux.OpenFlags(has)
+	if flags.Readable() && !donated.Readable() || flags.Writable() && !donated.Writable() {
+		return nil, errno.EACCES
+	}
+	return i.fd.Dup()
+}
+
+// reopened is a regular file that was opened through /proc: it leaves the
+// host's position alone.
+type reopened struct{ regular }
+
+// Release closes the descriptor.
+func (f *reopened) Release() { f.fd.Close() }
+
+// Release closes the inode's descriptor.
+func (i *inode) Release() { i.fd.Close() }
+
 // New makes a description of a host file, which it takes over.
 func New(w *vfs.World, n *host.Notifier, fd *host.FD, creds *cred.Creds) (*vfs.Description, error) {
 	s, err := host.Stat(fd.Number())
@@ -66,15 +113,21 @@ func New(w *vfs.World, n *host.Notifier, fd *host.FD, creds *cred.Creds) (*vfs.D
 	if err != nil {
 		return nil, err
 	}
+	// The inode's descriptor is its own: it is used by whoever has the file's
+	// path, also while the last open file is being closed.
+	own, err := fd.Dup()
+	if err != nil {
+		return nil, err
+	}
 	mode := linux.FileMode(s.Mode)
-	i := &inode{fd: fd, attr: vfs.Attr{Mode: mode, UID: creds.FSUID, GID: creds.FSGID}}
+	i := &inode{fd: own, notifier: n, attr: vfs.Attr{Mode: mode, UID: creds.FSUID, GID: creds.FSGID}}
 	i.InitAnon(w, mode, creds)
-	own := linux.OpenFlags(flags) & (linux.O_ACCMODE | linux.O_APPEND)
+	status := linux.OpenFlags(flags) & (linux.O_ACCMODE | linux.O_APPEND)
 	name := fmt.Sprintf("%s:[%d]", kindName(mode), s.Ino)
 	if !mode.IsRegular() {
-		return vfs.NewAnon(w, i, name, &stream{fd: fd, notifier: n}, own, creds), nil
+		return vfs.NewAnon(w, i, name, &stream{fd: fd, notifier: n}, status, creds), nil
 	}
-	d := vfs.NewAnon(w, i, name, &regular{fd: fd}, own, creds)
+	d := vfs.NewAnon(w, i, name, &regular{fd: fd}, status, creds)
 	if at, err := fd.Seek(0, linux.SEEK_CUR); err == nil {
 		_, _ = d.Seek(nil, at, linux.SEEK_SET)
 	}
