@@ -33,6 +33,7 @@ var (
 // O_DIRECT.
 func New(w *vfs.World, creds *cred.Creds, flags linux.OpenFlags) (r, wr *vfs.Description) {
 	p := newPipe()
+	p.anonymous = true
 	inode := vfs.NewAnonInode(w, linux.S_IFIFO|0o600, creds)
 	inode.Node().Pipe(func() any { return p })
 	path := w.AnonPath(inode, fmt.Sprintf("pipe:[%d]", inode.Ino()))
@@ -42,13 +43,15 @@ func New(w *vfs.World, creds *cred.Creds, flags linux.OpenFlags) (r, wr *vfs.Des
 		vfs.NewDescription(path, wf, linux.O_WRONLY|flags, creds)
 }
 
-// OpenFIFO opens a FIFO, or a pipe through /proc/PID/fd. Without O_NONBLOCK it
-// waits for the other end. It is a vfs.DeviceOpener.
+// OpenFIFO opens a FIFO, or a pipe through /proc/PID/fd. Without O_NONBLOCK the
+// open of a FIFO waits for the other end; that of a pipe never waits, as a
+// shell relies on that opens /dev/fd/N when the writer has gone (fs/pipe.c,
+// fifo_open). It is a vfs.DeviceOpener.
 //
 // Errors: ENXIO for O_WRONLY|O_NONBLOCK without a reader; ERESTARTSYS.
 func OpenFIFO(c vfs.Context, inode vfs.Inode, _ vfs.Path, flags linux.OpenFlags) (vfs.File, error) {
 	p := inode.Node().Pipe(func() any { return newPipe() }).(*Pipe)
-	if flags&linux.O_ACCMODE == linux.O_WRONLY && flags.NonBlock() && !p.hasReaders() {
+	if flags&linux.O_ACCMODE == linux.O_WRONLY && flags.NonBlock() && !p.anonymous && !p.hasReaders() {
 		return nil, errno.ENXIO
 	}
 	f := p.open(flags)
@@ -97,7 +100,7 @@ func (p *Pipe) open(flags linux.OpenFlags) *File {
 // awaitPeer waits until somebody has, or has had, the other end open since f
 // was opened.
 func (f *File) awaitPeer(c vfs.Context, flags linux.OpenFlags) error {
-	if f.reads && f.writes || flags.NonBlock() {
+	if f.p.anonymous || f.reads && f.writes || flags.NonBlock() {
 		return nil
 	}
 	p := f.p

@@ -49,6 +49,8 @@ const opened waiter.Events = 1 << 20
 // Pipe is what both ends share.
 type Pipe struct {
 	number uint64
+	// anonymous is that of pipe(2), which has no name in a file system.
+	anonymous bool
 
 	reading, writing sync.Mutex
 

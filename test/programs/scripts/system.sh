@@ -2,7 +2,7 @@
 # needs: ps top df mount dpkg
 dpkg -l | head -5; dpkg -l | wc -l; dpkg -S /bin/bash 2>/dev/null || dpkg -S /usr/bin/bash; dpkg-query -W -f '${Status}\n' bash
 ps aux | head -1; ps -o pid=,comm= -p $$ | awk '{print $2}'; ps -ef | awk -v me=$$ '$2 == me {print "found"}'; ps -o stat=,tty= -p $$ | awk '{print substr($1, 1, 1), $2}'
-ps -o ppid= -p $BASHPID | grep -q '[0-9]' && echo ppid; sleep 5 & ps --ppid $$ -o comm= | sort -u | grep sleep; kill $!
+ps -o ppid= -p $BASHPID | grep -q '[0-9]' && echo ppid; sleep 5 & until grep -q sleep /proc/$!/comm; do :; done; ps --ppid $$ -o comm= | sort -u | grep sleep; kill $!
 top -b -n1 | awk 'NR == 1 {print $1} /Tasks:/ {print $1} /PID +USER/ {print $1, $2; ok = 1} ok && $1 == '$$' {print "listed"}'
 df / | awk 'NR == 1 {print $1, $6} NR == 2 {print $6, ($2 > 0)}'; df -h . >/dev/null; echo "df $?"
 mount | grep -c ' / '; mount | grep -q ' /proc type proc' && echo proc; mount | grep -q ' /sys type sysfs' && echo sys; grep -c . /proc/mounts | awk '{print ($1 > 2)}'

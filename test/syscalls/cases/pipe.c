@@ -330,3 +330,23 @@ CASE(pipe_shared_over_fork)
 	CHECK_EQ(read(p[0], &c, 1), 1);
 	CHECK_EQ(read(p[0], &c, 1), 0);
 }
+
+CASE(pipe_reopen_without_peer_does_not_wait)
+{
+	// Unlike a FIFO: a shell opens /dev/fd/N after the other end is gone.
+	int p[2];
+	char path[64], buf[8];
+	CHECK_OK(pipe(p));
+	CHECK_EQ(write(p[1], "left", 4), 4);
+	CHECK_OK(close(p[1]));
+	snprintf(path, sizeof path, "/proc/self/fd/%d", p[0]);
+	int r = CHECK_OK(open(path, O_RDONLY));
+	CHECK_EQ(read(r, buf, 8), 4);
+	CHECK_EQ(read(r, buf, 8), 0);
+	int q[2];
+	CHECK_OK(pipe(q));
+	CHECK_OK(close(q[0]));
+	snprintf(path, sizeof path, "/proc/self/fd/%d", q[1]);
+	CHECK_OK(open(path, O_WRONLY));
+	CHECK_OK(open(path, O_WRONLY | O_NONBLOCK));
+}
