@@ -35,6 +35,7 @@ type Description struct {
 	appender Appender
 	seeker   Seeker
 	wait     waiter.Waitable
+	position Positioner
 
 	offMu sync.Mutex
 	off   int64
@@ -60,6 +61,7 @@ func NewDescription(p Path, f File, flags linux.OpenFlags, creds *cred.Creds) *D
 	d.appender, _ = f.(Appender)
 	d.seeker, _ = f.(Seeker)
 	d.wait, _ = f.(waiter.Waitable)
+	d.position, _ = f.(Positioner)
 	return d
 }
 
@@ -351,10 +353,29 @@ func (d *Description) begin(off int64) (int64, func(end int64), error) {
 		return 0, func(int64) {}, nil
 	}
 	d.offMu.Lock()
+	d.fetchOffset()
 	return d.off, func(end int64) {
-		d.off = end
+		d.storeOffset(end)
 		d.offMu.Unlock()
 	}, nil
+}
+
+// fetchOffset and storeOffset keep the offset where it belongs. The caller holds
+// offMu.
+func (d *Description) fetchOffset() {
+	if d.position == nil {
+		return
+	}
+	if at, err := d.position.Position(); err == nil {
+		d.off = at
+	}
+}
+
+func (d *Description) storeOffset(off int64) {
+	d.off = off
+	if d.position != nil {
+		d.position.SetPosition(off)
+	}
 }
 
 // cannot is the error of a read or write that the file does not have.
@@ -378,11 +399,12 @@ func (d *Description) Seek(c Context, offset int64, whence int) (int64, error) {
 		}
 		return 0, errno.ESPIPE
 	}
+	d.fetchOffset()
 	n, err := d.seeker.Seek(c, d.off, offset, whence)
 	if err != nil {
 		return 0, err
 	}
-	d.off = n
+	d.storeOffset(n)
 	return n, nil
 }
 
@@ -515,6 +537,7 @@ func (d *Description) Flush(c Context) error {
 func (d *Description) Offset() int64 {
 	d.offMu.Lock()
 	defer d.offMu.Unlock()
+	d.fetchOffset()
 	return d.off
 }
 

@@ -42,6 +42,13 @@ type Seeker interface {
 	Seek(c Context, pos, offset int64, whence int) (int64, error)
 }
 
+// Positioner is a Seeker whose current position is not the Description's alone:
+// that of a host file which processes outside have open too.
+type Positioner interface {
+	Position() (int64, error)
+	SetPosition(off int64)
+}
+
 // DirReader lists a directory. It calls emit for each entry from position pos
 // on ("." and ".." are emitted by the Description at positions 0 and 1; entries
 // start at 2) until emit returns false or the end. An entry's Next is the

@@ -4,9 +4,9 @@
 // New looks at what the descriptor is and makes a regular file (with positions,
 // mappable) or a stream (pipe, socket, character device) of it. The host file
 // description is shared with processes outside, so its flags are never changed:
-// streams are read and written with calls that do not wait. A regular file's
-// host offset is taken over at the start and set at the end, so that a sequence
-// of commands that share an output file continues where the last one stopped.
+// streams are read and written with calls that do not wait. The
+// current position of a regular file is the host's, so that commands that share an
+// output file continue where the last one stopped.
 //
 // A stream registers with the host notifier only while somebody waits for it.
 // Cost: one host call for a read or write, and the copy.
@@ -65,7 +65,7 @@ func (i *inode) Open(_ vfs.Context, _ vfs.Path, flags linux.OpenFlags) (vfs.File
 	if err != nil {
 		return nil, err
 	}
-	return &reopened{regular{fd: fd}}, nil
+	return &regular{fd}, nil
 }
 
 // OpenSpecial is Open for streams.
@@ -86,19 +86,12 @@ func (i *inode) again(flags linux.OpenFlags) (*host.FD, error) {
 	if err != nil {
 		return nil, err
 	}
-	donated := linux.OpenFlags(has)
-	if flags.Readable() && !donated.Readable() || flags.Writable() && !donated.Writable() {
+	rights := linux.OpenFlags(has)
+	if flags.Readable() && !rights.Readable() || flags.Writable() && !rights.Writable() {
 		return nil, errno.EACCES
 	}
 	return i.fd.Dup()
 }
-
-// reopened is a regular file that was opened through /proc: it leaves the
-// host's position alone.
-type reopened struct{ regular }
-
-// Release closes the descriptor.
-func (f *reopened) Release() { f.fd.Close() }
 
 // Release closes the inode's descriptor.
 func (i *inode) Release() { i.fd.Close() }
@@ -127,11 +120,7 @@ func New(w *vfs.World, n *host.Notifier, fd *host.FD, creds *cred.Creds) (*vfs.D
 	if !mode.IsRegular() {
 		return vfs.NewAnon(w, i, name, &stream{fd: fd, notifier: n}, status, creds), nil
 	}
-	d := vfs.NewAnon(w, i, name, &regular{fd: fd}, status, creds)
-	if at, err := fd.Seek(0, linux.SEEK_CUR); err == nil {
-		_, _ = d.Seek(nil, at, linux.SEEK_SET)
-	}
-	return d, nil
+	return vfs.NewAnon(w, i, name, &donated{regular{fd}}, status, creds), nil
 }
 
 func kindName(m linux.FileMode) string {
@@ -145,18 +134,24 @@ func kindName(m linux.FileMode) string {
 }
 
 // regular is a host file with positions.
-type regular struct {
-	fd  *host.FD
-	end int64 // behind the last byte read or written
-	mu  sync.Mutex
-}
+type regular struct{ fd *host.FD }
 
-// Release leaves the host's offset where the sandbox stopped.
-func (f *regular) Release() {
-	if f.end > 0 {
-		_, _ = f.fd.Seek(f.end, linux.SEEK_SET)
-	}
-	f.fd.Close()
+// Release closes the descriptor.
+func (f *regular) Release() { f.fd.Close() }
+
+// donated is a regular file as it was donated: its current position is the
+// host's, which several descriptions (standard output and error) and processes
+// outside share.
+type donated struct{ regular }
+
+var _ vfs.Positioner = (*donated)(nil)
+
+// Position and SetPosition are the host's offset.
+func (f *donated) Position() (int64, error) { return f.fd.Seek(0, linux.SEEK_CUR) }
+
+// SetPosition moves it.
+func (f *donated) SetPosition(off int64) {
+	_, _ = f.fd.Seek(off, linux.SEEK_SET) // a position that was reached is valid
 }
 
 const chunk = 128 << 10
@@ -168,7 +163,6 @@ func (f *regular) Read(_ vfs.Context, dst *usermem.Buffer, off int64) (int64, er
 	for dst.Len() > 0 {
 		n, err := f.fd.ReadAt(b[:min(int64(len(b)), dst.Len())], off+done)
 		if err != nil || n == 0 {
-			f.reached(off + done)
 			return done, err
 		}
 		c, err := dst.Fill(b[:n])
@@ -177,21 +171,12 @@ func (f *regular) Read(_ vfs.Context, dst *usermem.Buffer, off int64) (int64, er
 			return done, err
 		}
 	}
-	f.reached(off + done)
 	return done, nil
-}
-
-func (f *regular) reached(off int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.end = off
 }
 
 // Write writes src at off.
 func (f *regular) Write(_ vfs.Context, src *usermem.Buffer, off int64) (int64, error) {
-	n, err := f.writeAll(src, func(b []byte, done int64) (int, error) { return f.fd.WriteAt(b, off+done) })
-	f.reached(off + n)
-	return n, err
+	return f.writeAll(src, func(b []byte, done int64) (int, error) { return f.fd.WriteAt(b, off+done) })
 }
 
 // Append writes at the end: the host's O_APPEND does it.
