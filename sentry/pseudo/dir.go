@@ -75,6 +75,9 @@ func (i *dirInode) Stat(c vfs.Context, mask uint32) (linux.Statx, error) {
 	return s, err
 }
 
+// FixedNames implements vfs.FixedDirectory.
+func (i *dirInode) FixedNames() bool { return i.at.fs.fixed }
+
 // Lookup implements vfs.Directory.
 func (i *dirInode) Lookup(c vfs.Context, name string) (vfs.Inode, error) {
 	if err := i.meta.guard(c); err != nil {

@@ -28,19 +28,23 @@ type FS struct {
 	magic   int64
 	options string
 	dev     linux.Dev
-	born    linux.Timespec
+	fixed   bool
 	root    vfs.Inode
 }
 
 // New makes an instance. root makes its root directory.
 func New(w *vfs.World, typ string, magic int64, root func(Place) vfs.Inode) *FS {
-	fs := &FS{typ: typ, magic: magic, dev: w.NewAnonDev(), born: vfs.Now()}
+	fs := &FS{typ: typ, magic: magic, dev: w.NewAnonDev()}
 	fs.root = root(Place{fs, 1})
 	return fs
 }
 
 // SetOptions sets what /proc/mounts shows; it is called before the mount.
 func (fs *FS) SetOptions(o string) { fs.options = o }
+
+// FixNames makes an attempt to create a file fail with ENOENT, as in procfs,
+// where it would otherwise be EPERM.
+func (fs *FS) FixNames() { fs.fixed = true }
 
 // Type is the name in /proc/mounts.
 func (fs *FS) Type() string { return fs.typ }

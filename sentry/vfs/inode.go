@@ -195,6 +195,13 @@ type XattrInode interface {
 	RemoveXattr(c Context, name string) error
 }
 
+// FixedDirectory is a directory that may have its names once and for all: then
+// making a name that Lookup does not know fails with ENOENT, whoever tries, as
+// in procfs.
+type FixedDirectory interface {
+	FixedNames() bool
+}
+
 // SpecialOpener is the inode of a special file that opens itself, whatever is
 // registered for its type: a pipe or terminal of the host, opened once more
 // through /proc/PID/fd.

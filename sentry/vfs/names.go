@@ -17,6 +17,9 @@ type fileExtra struct {
 // caller holds the directory lock, and knows that the name is free and the mount
 // writable.
 func createLocked(c Context, dir Path, name string, mode linux.FileMode, x fileExtra) (*Dentry, error) {
+	if dir.hasFixedNames() {
+		return nil, errno.ENOENT
+	}
 	if err := mayCreate(c, dir); err != nil {
 		return nil, err
 	}
@@ -74,12 +77,18 @@ func (w *walker) mustBeFree(slashAllowed bool) error {
 	switch {
 	case !child.negative():
 		return errno.EEXIST
-	case w.slash && !slashAllowed:
+	case w.slash && !slashAllowed, w.cur.hasFixedNames():
 		return errno.ENOENT
 	case w.cur.Mount.ReadOnly():
 		return errno.EROFS
 	}
 	return nil
+}
+
+// hasFixedNames says whether no name can be made in the directory p.
+func (p Path) hasFixedNames() bool {
+	d, ok := p.Inode().(FixedDirectory)
+	return ok && d.FixedNames()
 }
 
 // Mkdir makes a directory.

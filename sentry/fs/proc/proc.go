@@ -67,9 +67,11 @@ type instance struct {
 // New makes a procfs that shows ns.
 func (c *Config) New(ns *kernel.PIDNamespace) vfs.FileSystem {
 	i := &instance{c, ns}
-	return pseudo.New(c.Kernel.World(), "proc", linux.PROC_SUPER_MAGIC, func(p pseudo.Place) vfs.Inode {
+	fs := pseudo.New(c.Kernel.World(), "proc", linux.PROC_SUPER_MAGIC, func(p pseudo.Place) vfs.Inode {
 		return p.Dir(pseudo.Meta{Perm: 0o555}, i.root(), processes{i})
 	})
+	fs.FixNames()
+	return fs
 }
 
 // Type registers procfs for mount(2), which shows the mounter's namespace.
@@ -159,6 +161,9 @@ type taskDir struct {
 	vfs.Directory
 	subject *subject
 }
+
+// FixedNames implements vfs.FixedDirectory.
+func (*taskDir) FixedNames() bool { return true }
 
 // Valid implements pseudo.Dynamic.
 func (p processes) Valid(_ vfs.Context, name string, made vfs.Inode) bool {

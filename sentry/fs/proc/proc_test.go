@@ -228,6 +228,40 @@ func TestWritableFiles(t *testing.T) {
 	})
 }
 
+func TestNamesCannotBeMade(t *testing.T) {
+	inGuest(t, func(x guest) {
+		for path, want := range map[string]error{
+			"/proc/x": errno.ENOENT, "/proc/1/x": errno.ENOENT, "/proc/1/task/9": errno.ENOENT, "/proc/sys/x": errno.ENOENT,
+			"/proc/version": errno.EEXIST, "/proc/1": errno.EEXIST,
+		} {
+			n := x.task.FS().Name(path)
+			if err := vfs.Mkdir(x.task, n, 0o755); err != want {
+				t.Errorf("mkdir %s: %v, want %v", path, err, want)
+			}
+			n.Release()
+		}
+		n := x.task.FS().Name("/proc/version")
+		defer n.Release()
+		if err := vfs.Unlink(x.task, n); err != errno.EPERM {
+			t.Errorf("unlink: %v", err)
+		}
+	})
+}
+
+func FuzzParseMap(f *testing.F) {
+	f.Add([]byte("0 1000 1\n1 100000 65536\n"))
+	f.Add([]byte("0 0 4294967295"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		maps, err := parseMap(data)
+		if err != nil {
+			return
+		}
+		if again, err := parseMap(mapText(maps)); len(mapText(maps)) < linux.PageSize && (err != nil || !slices.Equal(again, maps)) {
+			t.Errorf("%q becomes %v, then %v %v", data, maps, again, err)
+		}
+	})
+}
+
 func TestRightsOverOthers(t *testing.T) {
 	inGuest(t, func(x guest) {
 		stranger := &cred.Creds{UID: 7, EUID: 7, SUID: 7, FSUID: 7, GID: 7, EGID: 7, SGID: 7, FSGID: 7, UserNS: x.task.Creds().UserNS}
