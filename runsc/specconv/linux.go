@@ -100,6 +100,9 @@ func (p *Plan) namespaces(l *specs.Linux) error {
 			return fmt.Errorf("linux.namespaces: unknown type %q", ns.Type)
 		}
 	}
+	if !seen[specs.NetworkNamespace] {
+		p.warnf("linux.namespaces: the sandbox does not share the host's network")
+	}
 	if len(l.UIDMappings)+len(l.GIDMappings) > 0 && !user {
 		return fmt.Errorf("linux.uidMappings are given without a user namespace")
 	}
