@@ -225,7 +225,7 @@ func (s splicer) in(in *vfs.Description, off usermem.Ptr[int64], out *vfs.Descri
 			err = s.until(out, waiter.Writable, step)
 		}
 		total += done
-		if empty && total == 0 && !in.Flags().NonBlock() {
+		if empty && total == 0 && !s.nonBlock && !in.Flags().NonBlock() {
 			if err := waitReadable(s.t, in); err != nil {
 				return 0, err
 			}

@@ -20,6 +20,7 @@ func families() [][]Call {
 		namespaceCalls,
 		absentCalls,
 		pipeCalls,
+		mqueueCalls,
 		inotifyCalls,
 		spliceCalls,
 		socketCalls,
