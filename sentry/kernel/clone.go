@@ -319,6 +319,9 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 		c.pidNS.init = g
 	}
 	s.live[c] = struct{}{}
+	if g.Limit(linux.RLIMIT_CPU).Cur != linux.RLIM_INFINITY {
+		g.cpuLimit.watch(g)
+	}
 	return nil
 }
 

@@ -168,7 +168,7 @@ func (t *Task) loadFirst(args, env []string) error {
 	var last error = errno.ENOENT
 	for _, path := range candidates(args[0], env) {
 		n := t.fs.Name(path)
-		img, err := loadImage(t, n, 0, path, args, env, t)
+		img, err := loadImage(t, n, 0, path, args, env, t, anyScript)
 		n.Release()
 		if err == nil {
 			t.mm, t.thread = img.mm, img.thread

@@ -8,6 +8,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fdtable"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/loader"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/mm"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
@@ -36,7 +37,7 @@ func (t *Task) Exec(o ExecOptions) error {
 	if o.Flags&linux.AT_SYMLINK_NOFOLLOW != 0 {
 		follow = linux.O_NOFOLLOW
 	}
-	img, err := loadImage(t, n, follow, o.scriptName(), o.Args, o.Env, t)
+	img, err := loadImage(t, n, follow, o.scriptName(), o.Args, o.Env, t, o.hiddenFromScripts(t))
 	if err != nil {
 		return err
 	}
@@ -58,6 +59,30 @@ func (o *ExecOptions) scriptName() string {
 		return "/dev/fd/" + strconv.Itoa(int(o.Dir))
 	}
 	return "/dev/fd/" + strconv.Itoa(int(o.Dir)) + "/" + o.Path
+}
+
+// scripts says whether the program may be a script: one that is named by a
+// descriptor which execve closes could not be opened by its interpreter.
+type scripts uint8
+
+const (
+	anyScript scripts = iota
+	noScripts
+)
+
+func (o *ExecOptions) hiddenFromScripts(t *Task) scripts {
+	if o.Dir == linux.AT_FDCWD || o.Path != "" && o.Path[0] == '/' {
+		return anyScript
+	}
+	d, f, err := t.fds.GetFlags(o.Dir)
+	if err != nil {
+		return anyScript
+	}
+	d.DecRef()
+	if f&fdtable.CloseOnExec != 0 {
+		return noScripts
+	}
+	return anyScript
 }
 
 // image is a loaded program that no task runs yet.
@@ -143,7 +168,7 @@ type groupLimits struct{ g *limitSet }
 func (l groupLimits) Soft(r linux.RlimitResource) uint64 { return l.g.get(r).Cur }
 
 // loadImage loads the program that n names into a new address space.
-func loadImage(e Execer, n vfs.Name, flags linux.OpenFlags, name string, args, env []string, t *Task) (*image, error) {
+func loadImage(e Execer, n vfs.Name, flags linux.OpenFlags, name string, args, env []string, t *Task, s scripts) (*image, error) {
 	d, err := openExecutable(e, n, flags)
 	if err != nil {
 		return nil, err
@@ -168,6 +193,9 @@ func loadImage(e Execer, n vfs.Name, flags linux.OpenFlags, name string, args, e
 		return nil, err
 	}
 	defer prog.Close()
+	if prog.Scripts > 0 && s == noScripts {
+		return nil, errno.ENOENT
+	}
 	img := &image{comm: baseName(name)}
 	img.creds, img.secure = execCreds(e, prog)
 

@@ -159,11 +159,15 @@ type deferredSignal struct {
 // parentDeathLocked collects what children asked to get when t, who made them,
 // exits (PR_SET_PDEATHSIG).
 func (t *Task) parentDeathLocked(out []deferredSignal) []deferredSignal {
+	heir := t.group.anyLiveLocked()
 	for c := range t.group.children {
-		if c.parentTask != t || c.zombie {
+		if c.parentTask != t {
 			continue
 		}
-		c.parentTask = nil
+		c.parentTask = heir
+		if c.zombie {
+			continue
+		}
 		for u := range c.tasks {
 			if u.parentDeath != 0 && !u.exited {
 				out = append(out, deferredSignal{task: u, info: KernelSignal(u.parentDeath)})
@@ -171,6 +175,16 @@ func (t *Task) parentDeathLocked(out []deferredSignal) []deferredSignal {
 		}
 	}
 	return out
+}
+
+// anyLiveLocked is a thread that has not exited, or nil.
+func (g *ThreadGroup) anyLiveLocked() *Task {
+	for u := range g.tasks {
+		if !u.exited {
+			return u
+		}
+	}
+	return nil
 }
 
 // SetParentDeath is prctl(PR_SET_PDEATHSIG).
@@ -382,7 +396,7 @@ type WaitOptions struct {
 	States int                           // WEXITED, WSTOPPED, WCONTINUED
 	Keep   bool                          // WNOWAIT
 	NoHang bool
-	Clones int // __WALL, __WCLONE
+	Clones int // WALL, WCLONE, WNOTHREAD
 }
 
 // WaitResult is what wait found.
@@ -422,7 +436,7 @@ func (g *ThreadGroup) collect(o *WaitOptions, t *Task) (r WaitResult, any bool) 
 	g.k.tasks.mu.Lock()
 	defer g.k.tasks.mu.Unlock()
 	for c := range g.children {
-		if !o.Match(c) || !matchesKind(c, o.Clones) {
+		if !o.Match(c) || !matchesKind(c, o.Clones) || o.Clones&linux.WNOTHREAD != 0 && c.parentTask != t {
 			continue
 		}
 		any = true

@@ -19,6 +19,7 @@ type SignalHandlers struct {
 type taskSignals struct {
 	blocked  linux.SignalSet
 	saved    linux.SignalSet // the mask to go back to after sigsuspend & co.
+	awaited  linux.SignalSet // sigtimedwait sleeps for these, blocked or not
 	hasSaved bool
 	pending  pendingSignals
 	stack    linux.StackT
@@ -233,10 +234,10 @@ func (g *ThreadGroup) deadlyLocked(h *SignalHandlers, t *Task, s linux.Signal) b
 		return false
 	}
 	if t != nil {
-		return !t.sig.blocked.Has(s)
+		return !t.sig.blocked.Has(s) && !t.sig.awaited.Has(s)
 	}
 	for u := range g.tasks {
-		if !u.exited && !u.sig.blocked.Has(s) {
+		if !u.exited && !u.sig.blocked.Has(s) && !u.sig.awaited.Has(s) {
 			return true
 		}
 	}
@@ -289,7 +290,7 @@ func (g *ThreadGroup) ignoresLocked(h *SignalHandlers, t *Task, s linux.Signal, 
 	if t == nil {
 		t = g.leader
 	}
-	if t.sig.blocked.Has(s) || t.sig.hasSaved && t.sig.saved.Has(s) {
+	if t.sig.blocked.Has(s) || t.sig.awaited.Has(s) || t.sig.hasSaved && t.sig.saved.Has(s) {
 		return false
 	}
 	return a == linux.SIG_IGN || a == linux.SIG_DFL && ignoredByDefault.Has(s)
@@ -304,6 +305,12 @@ func (g *ThreadGroup) wakeForLocked(t *Task, s linux.Signal) {
 	if t != nil {
 		t.interrupt()
 		return
+	}
+	for u := range g.tasks {
+		if !u.exited && u.sig.awaited.Has(s) {
+			u.interrupt()
+			return
+		}
 	}
 	// The leader first, then any that does not block it.
 	if l := g.leader; !l.exited && !l.sig.blocked.Has(s) {
@@ -339,7 +346,7 @@ func (t *Task) hasWorkLocked() bool {
 	if t.sig.killed || g.sig.exiting || g.sig.stopping {
 		return true
 	}
-	return (t.sig.pending.set|g.sig.pending.set)&^t.sig.blocked != 0
+	return (t.sig.pending.set|g.sig.pending.set)&^(t.sig.blocked|t.sig.awaited) != 0
 }
 
 // SignalPending says whether a signal waits to be acted on.
@@ -459,6 +466,34 @@ func (t *Task) HasSignal(want linux.SignalSet) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return (t.sig.pending.set|t.group.sig.pending.set)&want != 0
+}
+
+// AwaitSignal takes a pending signal of the set, or sleeps until one comes,
+// whether it is blocked or not. Errors: EAGAIN when the time is up, EINTR for
+// another signal.
+func (t *Task) AwaitSignal(want linux.SignalSet, d waiter.Deadline) (linux.SigInfo, error) {
+	t.setAwaited(want)
+	defer t.setAwaited(0)
+	for {
+		if si, ok := t.TakeSignal(want); ok {
+			return si, nil
+		}
+		switch err := t.Sleep(d); err {
+		case nil:
+		case errno.ETIMEDOUT:
+			return linux.SigInfo{}, errno.EAGAIN
+		default:
+			return linux.SigInfo{}, errno.EINTR
+		}
+	}
+}
+
+func (t *Task) setAwaited(set linux.SignalSet) {
+	h := t.group.handlers()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.sig.awaited = set
+	t.work.Store(true) // what came meanwhile may be due
 }
 
 // SignalArrivals is notified whenever a signal is queued for the process or

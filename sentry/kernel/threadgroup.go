@@ -17,6 +17,8 @@ type ThreadGroup struct {
 
 	limits limitSet
 
+	cpuLimit cpuLimit
+
 	// Behind the task set's lock.
 	leader     *Task
 	tasks      map[*Task]struct{} // live ones, and a leader that is not reaped
@@ -210,6 +212,13 @@ func (g *ThreadGroup) ExitStatus() linux.WaitStatus {
 	return g.status
 }
 
+// Reaped says whether the process is gone for good.
+func (g *ThreadGroup) Reaped() bool {
+	g.k.tasks.mu.RLock()
+	defer g.k.tasks.mu.RUnlock()
+	return g.reaped
+}
+
 // SetSubreaper is prctl(PR_SET_CHILD_SUBREAPER).
 func (g *ThreadGroup) SetSubreaper(on bool) {
 	g.k.tasks.mu.Lock()
@@ -251,7 +260,12 @@ func (g *ThreadGroup) ChildUsage() Usage {
 // Usage is what the thread used.
 func (t *Task) Usage() Usage {
 	user, sys := t.CPUTime()
-	return Usage{User: user, System: sys, Switches: t.sleeps.Load()}
+	u := Usage{User: user, System: sys, Switches: t.sleeps.Load()}
+	if m := t.TakeMM(); m != nil {
+		u.MaxRSS = int64(m.Resident().Total() >> 10)
+		m.DecUsers()
+	}
+	return u
 }
 
 // limitSet is the resource limits of a process.
@@ -290,6 +304,9 @@ func (g *ThreadGroup) SetLimit(r linux.RlimitResource, v linux.Rlimit, by LimitR
 		return errno.EPERM
 	}
 	g.limits.v[r] = v
+	if r == linux.RLIMIT_CPU {
+		g.cpuLimit.watch(g)
+	}
 	return nil
 }
 

@@ -98,7 +98,7 @@ func pidfdSendSignal(t *kernel.Task, fd linux.FD, s linux.Signal, p usermem.Ptr[
 			return 0, err
 		}
 	}
-	if g.Zombie() && g.ID(t.PIDNS()) == 0 {
+	if g.Reaped() {
 		return 0, errno.ESRCH
 	}
 	if !mayKill(t, g, s) {

@@ -132,37 +132,14 @@ func rtSigtimedwait(t *kernel.Task, set usermem.Ptr[linux.SignalSet], info userm
 		}
 		d = waiter.After(ts.Duration())
 	}
-	si, ok := t.TakeSignal(want)
-	if !ok {
-		if si, err = awaitSignal(t, want, d); err != nil {
-			return 0, err
-		}
+	si, err := t.AwaitSignal(want, d)
+	if err != nil {
+		return 0, err
 	}
 	if err := info.StoreIf(t, si); err != nil {
 		return 0, err
 	}
 	return uint64(si.Signo), nil
-}
-
-// awaitSignal sleeps with the set unblocked, so that its signals wake the task,
-// and takes the one that came.
-func awaitSignal(t *kernel.Task, want linux.SignalSet, d waiter.Deadline) (linux.SigInfo, error) {
-	mask := t.SignalMask()
-	t.SetSignalMask(mask &^ want)
-	defer t.SetSignalMask(mask)
-	for {
-		err := t.Sleep(d)
-		if si, ok := t.TakeSignal(want); ok {
-			return si, nil
-		}
-		switch err {
-		case nil:
-		case errno.ETIMEDOUT:
-			return linux.SigInfo{}, errno.EAGAIN
-		default:
-			return linux.SigInfo{}, errno.EINTR
-		}
-	}
 }
 
 // mayKill is the permission check of kill(2): CAP_KILL over the target's user

@@ -36,15 +36,15 @@ CASE(rare_privileged_calls_refuse)
 	if (geteuid() == 0)
 		CHECK_OK(setresuid(1234, 1234, 1234));
 	CHECK_ERRNO(syscall(SYS_reboot, 0xfee1dead, 672274793, 0, NULL), EPERM);
-	CHECK_ERRNO(syscall(SYS_swapon, "/tmp", 0), EPERM);
-	CHECK_ERRNO(syscall(SYS_swapoff, "/tmp"), EPERM);
 	// Left out of many kernels.
+	CHECK(syscall(SYS_swapon, "/tmp", 0) == -1 && (errno == EPERM || errno == ENOSYS));
+	CHECK(syscall(SYS_swapoff, "/tmp") == -1 && (errno == EPERM || errno == ENOSYS));
 	CHECK(syscall(SYS_iopl, 3) == -1 && (errno == EPERM || errno == ENOSYS));
 	CHECK(syscall(SYS_ioperm, 0, 1, 1) == -1 && (errno == EPERM || errno == ENOSYS));
-	CHECK_ERRNO(syscall(SYS_syslog, 5, NULL, 0), EPERM);
+	CHECK(syscall(SYS_syslog, 5, NULL, 0) == -1 && (errno == EPERM || errno == ENOSYS));
 	int fd = CHECK_OK(open("/dev/null", O_RDONLY));
 	errno = 0;
-	CHECK(syscall(SYS_open_by_handle_at, fd, BAD_POINTER, 0) == -1 && (errno == EPERM || errno == EFAULT));
+	CHECK(syscall(SYS_open_by_handle_at, fd, BAD_POINTER, 0) == -1 && (errno == EPERM || errno == EFAULT || errno == ENOSYS));
 }
 
 CASE(rare_adjtimex_reads)
