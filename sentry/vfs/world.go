@@ -105,6 +105,13 @@ func NewWorld() *World {
 // LimitCache changes how many unused names are kept.
 func (w *World) LimitCache(entries int) { w.lru.setLimit(entries) }
 
+// CachedNames is how many unused names are kept now.
+func (w *World) CachedNames() int {
+	w.lru.mu.Lock()
+	defer w.lru.mu.Unlock()
+	return w.lru.n
+}
+
 // NewIno returns an inode number that no other caller gets.
 func (w *World) NewIno() uint64 { return w.nextIno.Add(1) }
 
