@@ -28,6 +28,7 @@ func families() [][]Call {
 		pollCalls,
 		clockCalls,
 		memoryCalls,
+		sysvCalls,
 		timerCalls,
 		eventFileCalls,
 		epollCalls,
