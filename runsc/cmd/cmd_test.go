@@ -681,6 +681,9 @@ func TestCommandLine(t *testing.T) {
 	if out := h.must("list", "-f", "json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("list: %q", out)
 	}
+	if out := h.must("syscalls"); !strings.Contains(out, "read") || strings.Count(out, "\n") < 300 {
+		t.Errorf("syscalls: %q", out)
+	}
 	if help := h.must("--help"); !strings.Contains(help, "do") {
 		t.Errorf("--help: %q", help)
 	}

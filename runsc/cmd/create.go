@@ -86,7 +86,7 @@ func createArgs(cmd *cli.Command) (*container.CreateArgs, error) {
 		return nil, err
 	}
 	for _, w := range plan.Warnings {
-		note(w)
+		warn(w)
 	}
 	extra, err := preservedFiles(cmd.Int("preserve-fds"))
 	if err != nil {

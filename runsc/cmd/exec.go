@@ -70,7 +70,7 @@ func execute(cmd *cli.Command) (int, error) {
 		return 0, err
 	}
 	for _, w := range warnings {
-		note(w)
+		warn(w)
 	}
 	specconv.SetHome(c.Rootfs, &process)
 	extra, err := preservedFiles(cmd.Int("preserve-fds"))
