@@ -1,6 +1,9 @@
 package kernel
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/futex"
@@ -435,7 +438,7 @@ func (t *Task) Wait(o WaitOptions) (WaitResult, error) {
 func (g *ThreadGroup) collect(o *WaitOptions, t *Task) (r WaitResult, any bool) {
 	g.k.tasks.mu.Lock()
 	defer g.k.tasks.mu.Unlock()
-	for c := range g.children {
+	for _, c := range g.oldestFirstLocked() {
 		if !o.Match(c) || !matchesKind(c, o.Clones) || o.Clones&linux.WNOTHREAD != 0 && c.parentTask != t {
 			continue
 		}
@@ -452,6 +455,11 @@ func (g *ThreadGroup) collect(o *WaitOptions, t *Task) (r WaitResult, any bool) 
 		}
 	}
 	return r, any
+}
+
+// oldestFirstLocked are the children in the order in which Linux keeps them.
+func (g *ThreadGroup) oldestFirstLocked() []*ThreadGroup {
+	return slices.SortedFunc(maps.Keys(g.children), func(a, b *ThreadGroup) int { return a.started.Compare(b.started) })
 }
 
 func matchesKind(c *ThreadGroup, clones int) bool {

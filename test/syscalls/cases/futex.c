@@ -1,5 +1,6 @@
 // futex(2), set_robust_list(2) and what threads make of them.
-// calls: futex, set_robust_list, get_robust_list, set_tid_address
+// calls: futex, set_robust_list, get_robust_list, set_tid_address, futex_wake,
+// calls: futex_wait, futex_requeue
 #include "case.h"
 #include <linux/futex.h>
 
@@ -507,4 +508,53 @@ int clone_thread(void *arg)
 	syscall(SYS_nanosleep, &ts, NULL);
 	syscall(SYS_exit, 0);
 	return 0;
+}
+
+// The calls of Linux 6.7 that do one thing each; glibc here has no numbers.
+#define FUTEX2_U32 2
+#define FUTEX2_PRIVATE_ 128
+
+static long futex_wake_(volatile void *at, unsigned long mask, int n, unsigned flags)
+{
+	return syscall(454, at, mask, n, flags);
+}
+
+static long futex_wait_(volatile void *at, unsigned long val, unsigned long mask, unsigned flags, void *timeout, int clock)
+{
+	return syscall(455, at, val, mask, flags, timeout, clock);
+}
+
+CASE(futex2_wait_and_wake)
+{
+	uint32_t *w = shared_word();
+	if (futex_wake_(w, 1, 1, FUTEX2_U32) == -1 && errno == ENOSYS)
+		SKIP("no futex_wake");
+	CHECK_ERRNO(futex_wait_(w, 1, ~0U, FUTEX2_U32, NULL, 0), EAGAIN);
+	CHECK_ERRNO(futex_wait_(w, 0, 0, FUTEX2_U32, NULL, 0), EINVAL);
+	CHECK_ERRNO(futex_wait_(w, 0, ~0U, 0x1000, NULL, 0), EINVAL);
+	pid_t pid = CHILD
+	{
+		CHECK_EQ(futex_wait_(w, 0, ~0U, FUTEX2_U32, NULL, 0), 0);
+	}
+	case_wait_state(pid, "S");
+	CHECK_EQ(futex_wake_(w, ~0U, 5, FUTEX2_U32), 1);
+	CHECK_EXITS(pid, 0);
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	CHECK_ERRNO(futex_wait_(w, 0, ~0U, FUTEX2_U32, &ts, CLOCK_MONOTONIC), ETIMEDOUT);
+}
+
+CASE(futex2_requeue)
+{
+	static struct waiters w;
+	struct futex_waitv from[2] = {
+	    {.val = 0, .uaddr = (uintptr_t)&w.word, .flags = FUTEX2_U32 | FUTEX2_PRIVATE_},
+	    {.val = 0, .uaddr = (uintptr_t)&w.other, .flags = FUTEX2_U32 | FUTEX2_PRIVATE_},
+	};
+	if (syscall(456, from, 0, 0, 0) == -1 && errno == ENOSYS)
+		SKIP("no futex_requeue");
+	start_waiters(&w, 3);
+	CHECK_EQ(syscall(456, from, 0, 1, 10), 3);
+	CHECK_EQ(futex_wake_(&w.other, ~0U, 10, FUTEX2_U32 | FUTEX2_PRIVATE_), 2);
+	join_waiters(&w, 3);
 }

@@ -466,3 +466,19 @@ CASE(wait_core_dump_flag_needs_no_core)
 	CHECK(WIFSIGNALED(st));
 	CHECK_EQ(WTERMSIG(st), SIGABRT);
 }
+
+CASE(wait_takes_the_oldest_first)
+{
+	pid_t pid[5];
+	siginfo_t si;
+	for (int i = 0; i < 5; i++) {
+		pid[i] = CHILD
+		{
+			_exit(i);
+		}
+	}
+	for (int i = 4; i >= 0; i--)
+		CHECK_OK(waitid(P_PID, pid[i], &si, WEXITED | WNOWAIT));
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(wait(NULL), pid[i]);
+}
