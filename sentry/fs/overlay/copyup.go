@@ -101,10 +101,12 @@ func (n *node) place(c vfs.Context, parent vfs.MutableDirectory, low vfs.Inode, 
 	if err != nil {
 		return nil, err
 	}
-	if err := parent.Link(c, n.name, up); err != nil {
+	if err := parent.Link(c, n.name, up); err != nil && err != errno.EEXIST {
 		up.Release()
 		return nil, err
 	}
+	// EEXIST: the lower name means another file by now, and that has been
+	// copied up. This one goes on without a name.
 	return up, nil
 }
 

@@ -133,6 +133,27 @@ func (d *dirNode) WalkMany(c vfs.Context, names []string, opens linux.OpenFlags)
 	return out, err
 }
 
+// Revalidate asks the lower file system whether what it said still holds, if it
+// wants to be asked. What is in the upper tree is ours alone.
+func (d *dirNode) Revalidate(c vfs.Context, name string, child vfs.Inode) bool {
+	if !d.fs.asks {
+		return true
+	}
+	p := d.parts.Load()
+	if len(p.lower) == 0 {
+		return true
+	}
+	r, ok := p.lower[0].(vfs.Revalidator)
+	if !ok {
+		return true
+	}
+	if child == nil {
+		return p.upper != nil && d.inUpper(c, p, name) || r.Revalidate(c, name, nil)
+	}
+	of := child.(inodeNode).base().parts.Load()
+	return of.upper != nil || r.Revalidate(c, name, of.lower[0])
+}
+
 // opensBelow is what a lower file is opened with: only ever for reading, be it
 // to copy it up, and not at all if it will be emptied.
 func opensBelow(f linux.OpenFlags) linux.OpenFlags {

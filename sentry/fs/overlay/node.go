@@ -77,6 +77,7 @@ var (
 	_ vfs.MutableDirectory = (*dirNode)(nil)
 	_ vfs.TmpfileDirectory = (*dirNode)(nil)
 	_ vfs.Walker           = (*dirNode)(nil)
+	_ vfs.Revalidator      = (*dirNode)(nil)
 	_ vfs.XattrInode       = (*dirNode)(nil)
 )
 

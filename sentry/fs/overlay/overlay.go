@@ -13,8 +13,9 @@
 // cannot be renamed (EXDEV, on which mv(1) copies), and copying one name of a
 // lower file up parts it from its other names. Inode numbers survive.
 //
-// Lower file systems must not change while they are in use here: what was
-// looked up is not asked for again.
+// Lower file systems should not change while they are in use here. One that may
+// says so by being a vfs.Revalidator: then a name that has not been copied up is
+// asked for again, and who has the old file open keeps it.
 //
 // Locks: copyMu of a node is held over its copying; a child's comes before its
 // parent's. Names are under the directory locks of package vfs.
@@ -42,6 +43,7 @@ type FS struct {
 	// the overlay's own device, so that the tree looks like one.
 	rootDevs []linux.Dev
 	root     *dirNode
+	asks     bool // a lower file system is a vfs.Revalidator
 
 	mu sync.Mutex
 	// byUpper finds the node of an upper file other than a directory, so
@@ -66,6 +68,8 @@ func New(w *vfs.World, upper vfs.FileSystem, lowers ...vfs.FileSystem) (*FS, err
 			return nil, errno.EINVAL
 		}
 		p.lower = append(p.lower, dir)
+		_, asks := root.(vfs.Revalidator)
+		fs.asks = fs.asks || asks
 		s, err := root.Stat(nil, linux.STATX_INO)
 		if err != nil {
 			p.release()

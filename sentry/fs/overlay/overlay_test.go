@@ -298,3 +298,45 @@ func TestMergedListingAgreesWithStat(t *testing.T) {
 		t.Errorf("%d names", n)
 	}
 }
+
+// shifting is a lower tree that others change.
+type shifting struct{ *tmpfs.FS }
+
+type shiftingRoot struct{ vfs.MutableDirectory }
+
+func (s shifting) Root() vfs.Inode { return shiftingRoot{s.FS.Root().(vfs.MutableDirectory)} }
+
+func (shiftingRoot) Revalidate(vfs.Context, string, vfs.Inode) bool { return false }
+
+func TestLowerTreeThatChanges(t *testing.T) {
+	w := vfs.NewWorld()
+	lower := tmpfs.New(w, tmpfs.Options{Mode: 0o755})
+	low := vfstest.NewEnvIn(t, w, keepTmpfs{lower})
+	fs, err := New(w, tmpfs.New(w, tmpfs.Options{}), shifting{lower})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := vfstest.NewEnvIn(t, w, keepLower{fs})
+	_, err = e.Stat("f")
+	want(t, err, errno.ENOENT, "before it is there")
+	low.WriteFile("f", "1")
+	d := e.MustOpen("f", linux.O_RDONLY, 0)
+	low.Unlink("f")
+	low.WriteFile("f", "22")
+	if got := e.ReadFile("f"); got != "22" {
+		t.Errorf("replaced below: %q", got)
+	}
+	if got, _ := vfstest.Read(e.C, d, 5, 0); got != "1" {
+		t.Errorf("the open file: %q", got)
+	}
+	e.WriteFile("f", "mine")
+	want(t, vfs.Chmod(e.C, d.Path(), 0o600, d.File()), 0, "fchmod of the old file")
+	low.Unlink("f")
+	if got := e.ReadFile("f"); got != "mine" {
+		t.Errorf("removed below after it was copied up: %q", got)
+	}
+}
+
+type keepTmpfs struct{ *tmpfs.FS }
+
+func (keepTmpfs) Release() {}
