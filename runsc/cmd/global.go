@@ -44,15 +44,29 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// defaultRoot is where the state is when --root is not given.
+// defaultRoot is where the state is when --root is not given: root's in /run,
+// anybody else's in their own runtime directory. Root of a user namespace that
+// a user made, as rootless engines are, counts as that user.
 func defaultRoot() string {
-	if os.Geteuid() == 0 {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if os.Geteuid() == 0 && (dir == "" || !inUserNamespace() || os.Getenv("USER") == "root") {
 		return "/run/runsc"
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if dir != "" {
 		return filepath.Join(dir, "runsc")
 	}
 	return filepath.Join(os.TempDir(), "runsc-"+strconv.Itoa(os.Geteuid()))
+}
+
+// inUserNamespace says whether our user namespace lacks ids of the host's.
+func inUserNamespace() bool {
+	raw, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	var inside, outside, count uint64
+	fmt.Sscan(string(raw), &inside, &outside, &count)
+	return inside != 0 || outside != 0 || count != 1<<32-1
 }
 
 // before checks the global flags and opens the log.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -46,10 +47,27 @@ func EnterSentry() error {
 // EnterGofer leaves the process nothing but its trees, and of its capabilities
 // those that concern files. It returns an O_PATH descriptor for each tree.
 func EnterGofer(c *GoferConfig) ([]int, error) {
+	if c.TakeIDs {
+		if err := takeIDs(c.UID, c.GID); err != nil {
+			return nil, err
+		}
+	}
 	if c.Confinement == ByLandlock {
 		return enterLandlock(c.Trees)
 	}
 	return enterMounts(c.Trees)
+}
+
+// takeIDs becomes a user of the namespace that has got its ids by now. The
+// groups that came along stay: they are the caller's.
+func takeIDs(uid, gid uint32) error {
+	if err := syscall.Setresgid(int(gid), int(gid), int(gid)); err != nil {
+		return fmt.Errorf("become group %d: %w", gid, err)
+	}
+	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
+		return fmt.Errorf("become user %d: %w", uid, err)
+	}
+	return nil
 }
 
 // enterMounts mounts the trees, each under its index, on a root that holds

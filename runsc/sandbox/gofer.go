@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +26,10 @@ type GoferConfig struct {
 	// Trees are served on the connections from control.FirstFD on.
 	Trees       []specconv.Tree
 	Confinement Confinement
+	// TakeIDs says that the namespace's ids were mapped after the process had
+	// begun, which therefore has to become these itself.
+	TakeIDs  bool
+	UID, GID uint32
 	// SquashOwner says that few ids exist for the gofer: files that should
 	// belong to any other become its own.
 	SquashOwner bool
@@ -50,7 +57,12 @@ func confinement(c *Config) Confinement {
 
 // writeGoferConfig writes the document for the gofer of c.
 func writeGoferConfig(w io.Writer, c *Config) error {
-	if err := json.NewEncoder(w).Encode(GoferConfig{Trees: c.Trees, Confinement: confinement(c), SquashOwner: os.Geteuid() != 0}); err != nil {
+	g := GoferConfig{Trees: c.Trees, Confinement: confinement(c), SquashOwner: os.Geteuid() != 0}
+	if maps := &c.Boot.Container; needsMapper(maps) {
+		g.TakeIDs, g.SquashOwner = true, false
+		g.UID, g.GID = maps.UIDMap[0].Inside, maps.GIDMap[0].Inside
+	}
+	if err := json.NewEncoder(w).Encode(g); err != nil {
 		return fmt.Errorf("configure gofer: %w", err)
 	}
 	return nil
@@ -90,6 +102,10 @@ func goferSpec(c *Config, ends []*os.File) childSpec {
 func goferUserNamespace(attr *syscall.SysProcAttr, c *Config) {
 	attr.Cloneflags |= unix.CLONE_NEWUSER
 	container := &c.Boot.Container
+	if needsMapper(container) {
+		attr.AmbientCaps = append([]uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}, goferCapabilities...)
+		return
+	}
 	if len(container.UIDMap) == 0 {
 		mapOnly(attr, os.Geteuid(), os.Getegid())
 		attr.Credential = &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid()), NoSetGroups: true}
@@ -105,6 +121,38 @@ func goferUserNamespace(attr *syscall.SysProcAttr, c *Config) {
 		attr.GidMappingsEnableSetgroups = maySetGroups()
 	}
 	attr.AmbientCaps = append([]uintptr{unix.CAP_SYS_ADMIN}, goferCapabilities...)
+}
+
+// needsMapper says whether the maps hold ids that an ordinary user may have only
+// through newuidmap(1): any but the user's own.
+func needsMapper(c *control.Container) bool {
+	if os.Geteuid() == 0 || len(c.UIDMap) == 0 || len(c.GIDMap) == 0 {
+		return false
+	}
+	own := func(maps []control.IDMap, id int) bool {
+		return len(maps) == 1 && maps[0].Count == 1 && int(maps[0].Outside) == id
+	}
+	return !own(c.UIDMap, os.Geteuid()) || !own(c.GIDMap, os.Getegid())
+}
+
+// mapIDs asks newuidmap and newgidmap, which know the user's ids in
+// /etc/subuid and /etc/subgid.
+func mapIDs(pid int, c *control.Container) error {
+	for _, m := range []struct {
+		program string
+		maps    []control.IDMap
+	}{{"newuidmap", c.UIDMap}, {"newgidmap", c.GIDMap}} {
+		args := []string{strconv.Itoa(pid)}
+		for _, id := range m.maps {
+			for _, n := range []uint32{id.Inside, id.Outside, id.Count} {
+				args = append(args, strconv.FormatUint(uint64(n), 10))
+			}
+		}
+		if out, err := exec.Command(m.program, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("map ids: %s: %w: %s", m.program, err, strings.TrimSpace(string(out)))
+		}
+	}
+	return nil
 }
 
 func idMappings(in []control.IDMap) (out []syscall.SysProcIDMap) {

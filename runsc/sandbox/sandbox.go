@@ -97,6 +97,11 @@ func (s *Sandbox) start(c *Config) error {
 	if err != nil {
 		return fmt.Errorf("start gofer: %w", err)
 	}
+	if needsMapper(&c.Boot.Container) {
+		if err := mapIDs(s.gofer.process.PID, &c.Boot.Container); err != nil {
+			return fmt.Errorf("start gofer: %w", err)
+		}
+	}
 	s.sentry, err = spawn(sentrySpec(c, sentryEnds, lifeR))
 	if err != nil {
 		return fmt.Errorf("start sentry: %w", err)
