@@ -228,9 +228,13 @@ func schedSetattr(t *kernel.Task, tid int32, p usermem.Ptr[linux.SchedAttr], fla
 	return 0, nil
 }
 
-// schedGetaffinity stores the mask and returns its size in bytes.
+// schedGetaffinity stores the mask and returns its size in bytes. A negative id
+// is no invalid argument here but nobody's: ESRCH.
 func schedGetaffinity(t *kernel.Task, tid int32, size uint32, mask usermem.Addr) (uint64, error) {
 	u, err := taskByTID(t, tid)
+	if tid < 0 {
+		err = errno.ESRCH
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -256,6 +260,9 @@ func schedSetaffinity(t *kernel.Task, tid int32, size uint32, mask usermem.Addr)
 		return 0, err
 	}
 	u, err := taskByTID(t, tid)
+	if tid < 0 {
+		err = errno.ESRCH
+	}
 	if err != nil {
 		return 0, err
 	}
