@@ -122,6 +122,7 @@ func (t *Task) newChild(o *CloneOptions) (_ *Task, err error) {
 		c.sched = Sched{}
 	}
 	c.oomAdj = t.OOMScoreAdj()
+	c.seccomp.Store(t.seccomp.Load())
 	creds := t.Creds()
 	if f&linux.CLONE_NEWUSER != 0 {
 		if creds, err = NewUserNSCreds(creds); err != nil {
@@ -272,6 +273,8 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 			return errno.ERESTARTNOINTR
 		}
 		c.group = t.group
+		// Once more: another thread may have bound all of them since.
+		c.seccomp.Store(t.seccomp.Load())
 		c.sig.blocked = t.sig.blocked
 		c.group.tasks[c] = struct{}{}
 		c.group.live++

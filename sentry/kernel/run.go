@@ -77,6 +77,9 @@ func (t *Task) switchToGuest() platform.Event {
 func (t *Task) syscall() {
 	nr, args := t.regs.SyscallNumber(), t.regs.SyscallArgs()
 	t.result = result{nr: nr}
+	if s := t.seccomp.Load(); s != nil && t.seccompRefuses(s, nr, &args) {
+		return
+	}
 	t.inSysNR.Store(int64(nr))
 	if t.k.trace != nil {
 		t.tracedCall(nr, &args)

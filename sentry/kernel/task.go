@@ -47,7 +47,8 @@ type Task struct {
 	io          IOCounters
 	started     time.Time
 
-	creds atomic.Pointer[cred.Creds]
+	creds   atomic.Pointer[cred.Creds]
+	seccomp atomic.Pointer[Seccomp] // changed under the group's seccompMu
 
 	// Behind the task set's lock.
 	parentDeath linux.Signal // PR_SET_PDEATHSIG

@@ -30,7 +30,6 @@ var absentCalls = slices.Concat(
 		sysno.LandlockRestrictSelf),
 	absent("CONFIG_SECURITY: there are no security modules", sysno.LsmGetSelfAttr, sysno.LsmSetSelfAttr,
 		sysno.LsmListModules),
-	absent("CONFIG_SECCOMP: filters inside the sandbox are planned", sysno.Seccomp),
 	absent("CONFIG_CHECKPOINT_RESTORE: planned", sysno.Kcmp),
 	absent("CONFIG_PERF_EVENTS: counters are planned", sysno.PerfEventOpen),
 	absent("CONFIG_CACHESTAT_SYSCALL: the page cache is the host's", sysno.Cachestat),

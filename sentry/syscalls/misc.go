@@ -26,7 +26,7 @@ var miscCalls = []Call{
 	call3(sysno.Getrandom, getrandom, full),
 	call1(sysno.Personality, personality, except("PER_LINUX32", "READ_IMPLIES_EXEC")),
 	call2(sysno.ArchPrctl, archPrctl, except("ARCH_SET_CPUID", "ARCH_SHSTK_ENABLE", "ARCH_REQ_XCOMP_PERM")),
-	call5(sysno.Prctl, prctl, except("PR_SET_MM", "PR_SET_SYSCALL_USER_DISPATCH", "PR_SCHED_CORE", "PR_SET_TSC", "PR_SET_SECCOMP")),
+	call5(sysno.Prctl, prctl, except("PR_SET_MM", "PR_SET_SYSCALL_USER_DISPATCH", "PR_SCHED_CORE", "PR_SET_TSC")),
 	unconfigured(sysno.Rseq, errno.ENOSYS, "CONFIG_RSEQ: a critical section would have to be aborted at each preemption by the host"),
 }
 

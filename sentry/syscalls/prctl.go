@@ -70,7 +70,8 @@ var prctlOps = map[int32]func(t *kernel.Task, a, b, c, d uint64) (uint64, error)
 		}
 		return 0, nil
 	},
-	linux.PR_GET_SECCOMP: func(*kernel.Task, uint64, uint64, uint64, uint64) (uint64, error) { return 0, nil },
+	linux.PR_GET_SECCOMP: prGetSeccomp,
+	linux.PR_SET_SECCOMP: prSetSeccomp,
 	linux.PR_CAPBSET_READ: func(t *kernel.Task, a, _, _, _ uint64) (uint64, error) {
 		if a > uint64(linux.CAP_LAST_CAP) {
 			return 0, errno.EINVAL

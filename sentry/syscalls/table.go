@@ -18,6 +18,7 @@ func families() [][]Call {
 		miscCalls,
 		pidfdCalls,
 		namespaceCalls,
+		seccompCalls,
 		absentCalls,
 		pipeCalls,
 		mqueueCalls,

@@ -231,8 +231,9 @@ func (s *subject) statusCaps(line lineFunc) {
 	line("CapBnd", "%016x", uint64(c.Bounding))
 	line("CapAmb", "%016x", uint64(c.Ambient))
 	line("NoNewPrivs", "%d", c.NoNewPrivs)
-	line("Seccomp", "0")
-	line("Seccomp_filters", "0")
+	mode, filters := s.task().SeccompMode()
+	line("Seccomp", "%d", mode)
+	line("Seccomp_filters", "%d", filters)
 	line("Speculation_Store_Bypass", "vulnerable")
 	line("SpeculationIndirectBranch", "conditional enabled")
 }
