@@ -49,13 +49,13 @@ func fcntl(t *kernel.Task, fd linux.FD, cmd int32, arg uint64) (uint64, error) {
 	if d.Flags()&linux.O_PATH != 0 {
 		return 0, errno.EBADF
 	}
-	return fcntlFile(t, d, cmd, arg)
+	return fcntlFile(t, d, fd, cmd, arg)
 }
 
-func fcntlFile(t *kernel.Task, d *vfs.Description, cmd int32, arg uint64) (uint64, error) {
+func fcntlFile(t *kernel.Task, d *vfs.Description, fd linux.FD, cmd int32, arg uint64) (uint64, error) {
 	switch cmd {
 	case linux.F_SETFL:
-		return 0, d.SetStatusFlags(t, linux.OpenFlags(arg))
+		return 0, setStatusFlags(t, d, fd, linux.OpenFlags(arg))
 	case linux.F_GETLK, linux.F_OFD_GETLK:
 		return 0, getLock(t, d, cmd, usermem.Ptr[linux.Flock](arg))
 	case linux.F_SETLK, linux.F_SETLKW, linux.F_OFD_SETLK, linux.F_OFD_SETLKW:
@@ -303,9 +303,9 @@ func ioctl(t *kernel.Task, fd linux.FD, cmd uint32, arg uint64) (uint64, error) 
 	case linux.FIONCLEX:
 		return 0, t.FDs().SetFlags(fd, 0)
 	case linux.FIONBIO:
-		return 0, switchFlag(t, d, linux.O_NONBLOCK, usermem.Ptr[int32](arg))
+		return 0, switchFlag(t, d, fd, linux.O_NONBLOCK, usermem.Ptr[int32](arg))
 	case linux.FIOASYNC:
-		return 0, switchFlag(t, d, linux.O_ASYNC, usermem.Ptr[int32](arg))
+		return 0, switchFlag(t, d, fd, linux.O_ASYNC, usermem.Ptr[int32](arg))
 	case linux.FIOQSIZE, linux.FIONREAD, linux.FIGETBSZ:
 		if mode := d.Inode().Attr().Mode; mode.IsRegular() || cmd != linux.FIONREAD && mode.IsDir() {
 			return 0, sizeIoctl(t, d, cmd, usermem.Addr(arg))
@@ -315,7 +315,7 @@ func ioctl(t *kernel.Task, fd linux.FD, cmd uint32, arg uint64) (uint64, error) 
 }
 
 // switchFlag sets or clears a status flag.
-func switchFlag(t *kernel.Task, d *vfs.Description, flag linux.OpenFlags, p usermem.Ptr[int32]) error {
+func switchFlag(t *kernel.Task, d *vfs.Description, fd linux.FD, flag linux.OpenFlags, p usermem.Ptr[int32]) error {
 	on, err := p.Load(t)
 	if err != nil {
 		return err
@@ -324,7 +324,7 @@ func switchFlag(t *kernel.Task, d *vfs.Description, flag linux.OpenFlags, p user
 	if on != 0 {
 		flags |= flag
 	}
-	return d.SetStatusFlags(t, flags)
+	return setStatusFlags(t, d, fd, flags)
 }
 
 // sizeIoctl answers questions about sizes of files and directories.

@@ -577,6 +577,20 @@ type signalOwner struct {
 	mu    sync.Mutex
 	value any
 	sig   linux.Signal
+	async *waiter.Entry // of O_ASYNC, in the file's queue
+}
+
+// SetAsync makes e the file's entry for O_ASYNC, instead of the one before; nil
+// takes that away.
+func (d *Description) SetAsync(e *waiter.Entry) {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	if d.owner.async != nil {
+		d.Unregister(d.owner.async)
+	}
+	if d.owner.async = e; e != nil {
+		d.Register(e)
+	}
 }
 
 // SetOwner records who gets signals for the file; Owner returns it. The value
@@ -620,6 +634,7 @@ func (d *Description) released() {
 	if d.Flags()&linux.O_PATH != 0 {
 		return
 	}
+	d.SetAsync(nil)
 	releaseFileLocks(d)
 	if d.denies {
 		d.Inode().Node().AllowWrite()
