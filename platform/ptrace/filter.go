@@ -15,6 +15,7 @@ import (
 const (
 	cloneThread  = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD | unix.CLONE_SYSVSEM
 	cloneProcess = unix.CLONE_PARENT
+	cloneProbe   = unix.CLONE_PARENT | unix.CLONE_VM | unix.CLONE_VFORK
 )
 
 // HostCalls lists what the Sentry needs beside seccomp.GoRuntime once New has
@@ -47,6 +48,7 @@ var stubCalls = [...]seccomp.Rule{
 	{Call: sysno.Mincore, Action: seccomp.Allow, Reason: "AddressSpace.Resident"},
 	{Call: sysno.Clone, Checks: []seccomp.Check{seccomp.Equal(0, cloneProcess)}, Action: seccomp.Allow, Reason: "AddressSpace.Fork"},
 	{Call: sysno.Clone, Checks: []seccomp.Check{seccomp.Equal(0, cloneThread)}, Action: seccomp.Allow, Reason: "AddressSpace.NewThread"},
+	{Call: sysno.Clone, Checks: []seccomp.Check{seccomp.Equal(0, cloneProbe)}, Action: seccomp.Allow, Reason: "trying how many threads the host allows"},
 	{Call: sysno.Recvmsg, Checks: []seccomp.Check{seccomp.Equal(0, 0)}, Action: seccomp.Allow, Reason: "AddressSpace.Map receives the file"},
 	{Call: sysno.Close, Checks: []seccomp.Check{seccomp.Equal(0, 1)}, Action: seccomp.Allow, Reason: "AddressSpace.Map closes it again"},
 	{Call: sysno.Prctl, Checks: []seccomp.Check{seccomp.Equal(0, linux.PR_SET_PDEATHSIG)}, Action: seccomp.Allow, Reason: "a new stub dies with the Sentry"},

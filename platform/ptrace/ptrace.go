@@ -39,9 +39,7 @@ package ptrace
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -72,8 +70,7 @@ type Platform struct {
 
 	placement *placement
 
-	threads    atomic.Int64 // that are not closed
-	maxThreads int64
+	room *room
 
 	mu     sync.Mutex
 	spaces map[*space]bool
@@ -105,10 +102,7 @@ func New() (*Platform, error) {
 		return nil, fmt.Errorf("ptrace: make a socket pair: %w", err)
 	}
 	p.sender, p.receiver = pair[0], pair[1]
-	p.maxThreads = threadLimit()
-	// Each owner is locked to a thread of this process, and the Go runtime
-	// ends a process that has more threads than it was told.
-	debug.SetMaxThreads(int(2*p.maxThreads) + 10000)
+	p.room = newRoom(p.finished)
 	started := make(chan error)
 	go p.runTemplate(started)
 	if err := <-started; err != nil {
@@ -143,21 +137,6 @@ func (p *Platform) check() error {
 	return nil
 }
 
-// threadLimit is how many guest threads there may be. Each takes two host
-// threads, one in its stub and one here, and the Go runtime does not survive
-// that the host refuses one here; so the guest is refused first.
-func threadLimit() int64 {
-	const most = 8192
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NPROC, &limit) != nil {
-		return most
-	}
-	// Other processes of this user share it.
-	return int64(max(16, min(most, limit.Cur/4)))
-}
-
-func (p *Platform) roomForThread() bool { return p.threads.Load() < p.maxThreads }
-
 // Name implements platform.Platform.
 func (p *Platform) Name() string { return "ptrace" }
 
@@ -166,14 +145,13 @@ func (p *Platform) Layout() platform.Layout { return p.layout }
 
 // NewAddressSpace implements platform.Platform.
 func (p *Platform) NewAddressSpace() (platform.AddressSpace, platform.Thread, error) {
-	if !p.roomForThread() {
-		return nil, nil, errno.EAGAIN
-	}
+	p.room.exchange()
 	s := p.nextStub()
 	if s.err != nil {
 		s = p.nextStub() // the first failure may be an old one
 	}
 	if s.err != nil {
+		p.room.give()
 		return nil, nil, s.err
 	}
 	as := p.newSpace(s.pid)
@@ -223,13 +201,17 @@ func (p *Platform) runTemplate(started chan<- error) {
 	if err != nil {
 		return
 	}
+	var next spawned
+	next.pid, next.err = template.clone(cloneProcess)
 	for {
-		pid, err := template.clone(cloneProcess)
 		select {
-		case p.ready <- spawned{pid, err}:
+		case p.ready <- next:
+			next.pid, next.err = template.clone(cloneProcess)
+		case answer := <-p.room.probes:
+			answer <- probe(template)
 		case <-p.quit:
-			if err == nil {
-				end(&tracee{tid: pid})
+			if next.err == nil {
+				end(&tracee{tid: next.pid})
 			}
 			end(template)
 			return

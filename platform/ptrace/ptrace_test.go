@@ -1,11 +1,13 @@
 package ptrace
 
 import (
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
 )
 
@@ -200,4 +202,50 @@ func BenchmarkRead64(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestManyThreadsGrowTheRoom makes more threads than this process has from the
+// start, and ends them again.
+func TestManyThreadsGrowTheRoom(t *testing.T) {
+	p := newPlatform(t)
+	as, th, regs := startCode(t, p, getpidLoop)
+	const count = 3*batch + 5
+	threads := make(chan platform.Thread, count)
+	for range count {
+		next, err := as.NewThread(th)
+		if err != nil {
+			t.Fatal(err)
+		}
+		threads <- next
+	}
+	if used := p.room.used; used != count+1 || p.room.covered < used {
+		t.Errorf("room for %d of %d", p.room.covered, used)
+	}
+	covered := p.room.covered
+	var all sync.WaitGroup
+	for range count {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			next, r := <-threads, *regs
+			defer next.Close()
+			if ev := next.Switch(&r); ev.Kind != platform.Syscall {
+				t.Error(ev)
+			}
+		}()
+	}
+	all.Wait()
+	if used := p.room.used; used != 1 || p.room.covered != covered {
+		t.Errorf("after the end %d used, %d covered", used, p.room.covered)
+	}
+	p.room.most = 1
+	if _, err := as.NewThread(th); err != errno.EAGAIN {
+		t.Errorf("beyond the limit: %v", err)
+	}
+	next, nth, err := p.NewAddressSpace()
+	if err != nil {
+		t.Fatalf("execve at the limit: %v", err)
+	}
+	nth.Close()
+	next.Close()
 }

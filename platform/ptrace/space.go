@@ -42,7 +42,6 @@ func (as *space) newThread(tid int) *thread {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.threads++
-	as.p.threads.Add(1)
 	t := &thread{as: as, tracee: tracee{tid: tid}, leader: tid == as.pid}
 	if t.leader {
 		t.reaped = &as.reaped
@@ -207,13 +206,14 @@ func (as *space) Fork(by platform.Thread) (platform.AddressSpace, platform.Threa
 	if err != nil {
 		return nil, nil, err
 	}
-	if !as.p.roomForThread() {
-		return nil, nil, errno.EAGAIN
+	if err := as.p.room.take(); err != nil {
+		return nil, nil, err
 	}
 	as.mu.Lock()
 	pid, err := t.clone(cloneProcess)
 	as.mu.Unlock()
 	if err != nil {
+		as.p.room.give()
 		return nil, nil, err
 	}
 	child := as.p.newSpace(pid)
@@ -226,16 +226,12 @@ func (as *space) NewThread(by platform.Thread) (platform.Thread, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !as.p.roomForThread() {
-		return nil, errno.EAGAIN
+	if err := as.p.room.take(); err != nil {
+		return nil, err
 	}
-	if t.leader {
-		if err := t.abdicate(); err != nil {
-			return nil, err
-		}
-	}
-	tid, err := t.clone(cloneThread)
+	tid, err := t.cloneSibling()
 	if err != nil {
+		as.p.room.give()
 		return nil, err
 	}
 	return as.newThread(tid), nil
@@ -389,7 +385,7 @@ func (as *space) threadClosed() {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.threads--
-	as.p.threads.Add(-1)
+	as.p.room.give()
 	as.reapLocked()
 }
 

@@ -27,6 +27,7 @@ const (
 	doExit
 	doCompareAndSwap
 	doMapFile
+	doProbe
 	routineCount
 )
 

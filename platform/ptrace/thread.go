@@ -354,6 +354,16 @@ func (t *thread) Close() {
 	t.as.threadClosed()
 }
 
+// cloneSibling makes another thread of the process.
+func (t *thread) cloneSibling() (int, error) {
+	if t.leader {
+		if err := t.abdicate(); err != nil {
+			return 0, err
+		}
+	}
+	return t.clone(cloneThread)
+}
+
 // abdicate moves the guest thread from the first thread of its process to a new
 // one, a copy, and parks the first. In a process with several threads the
 // first must not run a guest: the host does not report its end to its tracer
