@@ -37,7 +37,7 @@ CASE(ptrace_delivers_signal)
 {
 	pid_t pid = CHILD
 	{
-		trace(PTRACE_TRACEME, 0, 0, 0);
+		CHECK_OK(trace(PTRACE_TRACEME, 0, 0, 0));
 		raise(SIGUSR1);
 		_exit(3);
 	}
@@ -52,7 +52,7 @@ CASE(ptrace_peek_poke_and_registers)
 {
 	pid_t pid = CHILD
 	{
-		trace(PTRACE_TRACEME, 0, 0, 0);
+		CHECK_OK(trace(PTRACE_TRACEME, 0, 0, 0));
 		raise(SIGSTOP);
 		_exit(word == 77 ? 5 : 6);
 	}
@@ -79,7 +79,7 @@ CASE(ptrace_stops_at_exec)
 {
 	pid_t pid = CHILD
 	{
-		trace(PTRACE_TRACEME, 0, 0, 0);
+		CHECK_OK(trace(PTRACE_TRACEME, 0, 0, 0));
 		case_exec_helper("exit_four", NULL);
 	}
 	CHECK_EQ(wait_stop(pid), SIGTRAP);
@@ -91,7 +91,7 @@ CASE(ptrace_system_call_stops)
 {
 	pid_t pid = CHILD
 	{
-		trace(PTRACE_TRACEME, 0, 0, 0);
+		CHECK_OK(trace(PTRACE_TRACEME, 0, 0, 0));
 		raise(SIGSTOP);
 		syscall(SYS_getppid);
 		_exit(9);
@@ -154,7 +154,7 @@ CASE(ptrace_follows_fork)
 {
 	pid_t pid = CHILD
 	{
-		trace(PTRACE_TRACEME, 0, 0, 0);
+		CHECK_OK(trace(PTRACE_TRACEME, 0, 0, 0));
 		raise(SIGSTOP);
 		pid_t child = fork();
 		if (child == 0)
@@ -184,7 +184,7 @@ CASE(ptrace_single_step)
 {
 	pid_t pid = CHILD
 	{
-		trace(PTRACE_TRACEME, 0, 0, 0);
+		CHECK_OK(trace(PTRACE_TRACEME, 0, 0, 0));
 		raise(SIGSTOP);
 		_exit(2);
 	}

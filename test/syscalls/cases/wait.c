@@ -132,10 +132,13 @@ CASE(waitid_nowait_leaves_the_zombie)
 
 CASE(wait_stop_and_continue)
 {
-	int st;
+	int st, go[2];
+	char c;
+	CHECK_OK(pipe(go));
 	pid_t pid = CHILD
 	{
 		raise(SIGSTOP);
+		CHECK_EQ(read(go[0], &c, 1), 1);
 		_exit(4);
 	}
 	CHECK_EQ(waitpid(pid, &st, WUNTRACED), pid);
@@ -146,6 +149,7 @@ CASE(wait_stop_and_continue)
 	CHECK_OK(kill(pid, SIGCONT));
 	CHECK_EQ(waitpid(pid, &st, WCONTINUED | WUNTRACED), pid);
 	CHECK(WIFCONTINUED(st));
+	CHECK_EQ(write(go[1], "x", 1), 1);
 	CHECK_EXITS(pid, 4);
 }
 
