@@ -125,6 +125,16 @@ type Mapping struct {
 	Offset       int64
 }
 
+// A Namer is an AddressSpace that is a host process and can tell the host's
+// ps(1) what runs in it, for people who look from outside.
+type Namer interface {
+	// SetName sets the name, of which the first 15 bytes count.
+	SetName(by Thread, name string) error
+}
+
+// HostName is the name of a platform's host process that runs no program.
+const HostName = "runsc-stub"
+
 // Thread runs guest code. It belongs to one goroutine at a time: whoever calls
 // anything but Interrupt first becomes its owner until Close. On ptrace the
 // owner is locked to its host thread meanwhile.

@@ -52,6 +52,7 @@ var stubCalls = [...]seccomp.Rule{
 	{Call: sysno.Recvmsg, Checks: []seccomp.Check{seccomp.Equal(0, 0)}, Action: seccomp.Allow, Reason: "AddressSpace.Map receives the file"},
 	{Call: sysno.Close, Checks: []seccomp.Check{seccomp.Equal(0, 1)}, Action: seccomp.Allow, Reason: "AddressSpace.Map closes it again"},
 	{Call: sysno.Prctl, Checks: []seccomp.Check{seccomp.Equal(0, linux.PR_SET_PDEATHSIG)}, Action: seccomp.Allow, Reason: "a new stub dies with the Sentry"},
+	{Call: sysno.Prctl, Checks: []seccomp.Check{seccomp.Equal(0, linux.PR_SET_NAME)}, Action: seccomp.Allow, Reason: "AddressSpace.SetName"},
 	{Call: sysno.Pause, Action: seccomp.Allow, Reason: "a stub without a tracer waits"},
 	{Call: sysno.Exit, Action: seccomp.Allow, Reason: "Thread.Close"},
 

@@ -359,6 +359,18 @@ func (as *space) Resident(by platform.Thread, addr, length uintptr, vec []byte) 
 	return nil
 }
 
+// SetName implements platform.Namer. The name passes through memory of the
+// guest, which can only give itself another.
+func (as *space) SetName(by platform.Thread, name string) error {
+	var comm [linux.TASK_COMM_LEN]byte
+	copy(comm[:len(comm)-1], name)
+	if _, err := host.WriteProcess(as.pid, comm[:], stubData); err != nil {
+		return err
+	}
+	_, err := as.call(by, unix.SYS_PRCTL, unix.PR_SET_NAME, stubData)
+	return err
+}
+
 // Close implements platform.AddressSpace.
 func (as *space) Close() {
 	as.dead.Store(true)

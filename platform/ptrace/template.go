@@ -134,7 +134,7 @@ func (p *Platform) confineTemplate(t *tracee, step func(string, uint64, ...uint6
 		return buildErr
 	}
 	scratch := make([]byte, filterAt, filterAt+len(filter))
-	copy(scratch, "guest")                                             // 0: the name
+	copy(scratch, platform.HostName)                                   // 0: the name
 	binary.LittleEndian.PutUint16(scratch[32:], uint16(len(filter)/8)) // 32: struct sock_fprog
 	binary.LittleEndian.PutUint64(scratch[40:], uint64(stubData)+filterAt)
 	scratch = append(scratch, filter...) // 16: struct rlimit, zero

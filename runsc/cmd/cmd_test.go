@@ -585,6 +585,7 @@ func TestDo(t *testing.T) {
 	h.fails(programNotFound, []string{"missing", "not found"}, "do", "missing")
 	h.fails(1, []string{"--volume", "/nope"}, "do", "--volume", "/nope:/x", "exit", "0")
 	h.fails(1, []string{"--root", "/nope"}, "do", "--root", "/nope", "exit", "0")
+	h.fails(1, []string{"--cwd", "/nope"}, "do", "--cwd", "/nope", "exit", "0")
 	_, errOut, status := h.runsc("do", "crash", "on purpose")
 	if status != 2 || !strings.Contains(errOut, "panic: on purpose") || strings.Count(errOut, "\n") != 1 {
 		t.Errorf("crash: status %d, %q", status, errOut)

@@ -174,6 +174,9 @@ func callerProcess(cmd *cli.Command, root string) (control.Process, error) {
 	if !filepath.IsAbs(cwd) {
 		return control.Process{}, fmt.Errorf("--cwd %q: not an absolute path", cwd)
 	}
+	if err := checkCwd(cmd, root, cwd); err != nil {
+		return control.Process{}, err
+	}
 	groups, err := os.Getgroups()
 	if err != nil {
 		return control.Process{}, err
@@ -197,6 +200,22 @@ func callerProcess(cmd *cli.Command, root string) (control.Process, error) {
 		p.Capabilities.Permitted, p.Capabilities.Effective = specconv.AllCapabilities, specconv.AllCapabilities
 	}
 	return p, nil
+}
+
+// checkCwd refuses a directory that is not there: the Sentry would make it, as
+// containers expect. What a volume brings is not known here.
+func checkCwd(cmd *cli.Command, root, cwd string) error {
+	if cmd.String("cwd") == "" || len(cmd.StringSlice("volume")) > 0 {
+		return nil
+	}
+	info, err := os.Stat(filepath.Join(root, cwd))
+	if err != nil {
+		return fmt.Errorf("--cwd: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--cwd: %s: not a directory", cwd)
+	}
+	return nil
 }
 
 // connectPair gives the sandbox one end of a control connection.

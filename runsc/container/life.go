@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-sandbox/bulkhead/platform"
 	"github.com/bulkhead-sandbox/bulkhead/runsc/sandbox"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 )
@@ -251,5 +252,18 @@ func (c *Container) CrashLog() []byte {
 	return raw
 }
 
-// HostPIDs are the host processes that stand for the container.
-func (c *Container) HostPIDs() []int { return []int{c.Sentry.PID} }
+// HostPIDs are the host processes that run the container's programs, each under
+// the name of its program; the Sentry when there is none, as in a container
+// that is made of something else than processes.
+func (c *Container) HostPIDs() []int {
+	var pids []int
+	for _, child := range sandbox.Children(c.Sentry.PID) {
+		if child.Name != platform.HostName {
+			pids = append(pids, child.PID)
+		}
+	}
+	if len(pids) == 0 {
+		return []int{c.Sentry.PID}
+	}
+	return pids
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -75,8 +76,7 @@ func (p Process) KillAndWait(limit time.Duration) error {
 	return nil
 }
 
-// readStat reads the state and the start time from /proc/PID/stat. The name in
-// its second field may hold anything, so fields count from its last bracket.
+// readStat reads the state and the start time from /proc/PID/stat.
 func readStat(pid int) (state byte, start uint64, err error) {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
@@ -85,12 +85,54 @@ func readStat(pid int) (state byte, start uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	end := bytes.LastIndexByte(raw, ')')
-	fields := strings.Fields(string(raw[end+1:]))
+	_, fields, ok := cutStat(raw)
 	const stateField, startField = 0, 19 // 3 and 22 of proc_pid_stat(5)
-	if end < 0 || len(fields) <= startField {
+	if !ok || len(fields) <= startField {
 		return 0, 0, errors.New("malformed /proc/PID/stat")
 	}
 	start, err = strconv.ParseUint(fields[startField], 10, 64)
 	return fields[stateField][0], start, err
+}
+
+// Child is a child of some process, with the name that the host shows.
+type Child struct {
+	PID  int
+	Name string
+}
+
+// Children lists the children of a process that run, in the order of their
+// numbers.
+func Children(parent int) (all []Child) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		raw, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		name, rest, ok := cutStat(raw)
+		const stateField, parentField = 0, 1
+		if ok && len(rest) > parentField && rest[parentField] == strconv.Itoa(parent) && rest[stateField] != "Z" {
+			all = append(all, Child{PID: pid, Name: name})
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].PID < all[j].PID })
+	return all
+}
+
+// cutStat splits /proc/PID/stat into the name in its second field and the
+// fields behind. The name may hold anything, so fields count from the last
+// bracket.
+func cutStat(raw []byte) (name string, fields []string, ok bool) {
+	start, end := bytes.IndexByte(raw, '('), bytes.LastIndexByte(raw, ')')
+	if start < 0 || end < start {
+		return "", nil, false
+	}
+	return string(raw[start+1 : end]), strings.Fields(string(raw[end+1:])), true
 }

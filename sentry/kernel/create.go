@@ -177,6 +177,7 @@ func (t *Task) loadFirst(args, env []string) error {
 			if len(t.comm) >= linux.TASK_COMM_LEN {
 				t.comm = t.comm[:linux.TASK_COMM_LEN-1]
 			}
+			img.mm.ShowName(img.thread, t.comm)
 			t.regs.SetPC(uintptr(img.start.Entry))
 			t.regs.SetSP(uintptr(img.start.StackPointer))
 			t.regs.PrepareExec()

@@ -352,6 +352,7 @@ func (t *Task) install(img *image) {
 
 	t.SetCreds(img.creds)
 	t.SetComm(img.comm)
+	img.mm.ShowName(img.thread, t.Comm())
 	if img.secure {
 		t.SetParentDeath(0)
 	}

@@ -120,6 +120,14 @@ func New(p platform.Platform) (*MM, platform.Thread, error) {
 	return m, thread, nil
 }
 
+// ShowName tells the host what runs here, where the platform can. It is for
+// people, so nothing depends on it.
+func (m *MM) ShowName(by platform.Thread, name string) {
+	if n, ok := m.as.(platform.Namer); ok {
+		_ = n.SetName(by, name)
+	}
+}
+
 // Fork makes a copy with one thread, whose registers are those of by. Private
 // memory is copied on write, shared memory is shared; MADV_DONTFORK and
 // MADV_WIPEONFORK were told to the platform when they were asked for. The copy

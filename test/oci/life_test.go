@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,6 +36,15 @@ func TestLifeCycle(t *testing.T) {
 	}
 	if out := r.must("ps", id); !strings.Contains(out, "sleep 1") || strings.Contains(out, "runsc") {
 		t.Errorf("ps: %s", out)
+	}
+	var pids []int
+	if err := json.Unmarshal([]byte(r.must("ps", "-f", "json", id)), &pids); err != nil || len(pids) != 2 {
+		t.Errorf("ps -f json: %v, %v", pids, err)
+	}
+	for _, pid := range pids {
+		if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || string(comm) == "runsc\n" {
+			t.Errorf("host process %d: %q, %v", pid, comm, err)
+		}
 	}
 	r.must("kill", id, "TERM")
 	r.await(id, specs.StateStopped)
