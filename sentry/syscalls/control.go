@@ -32,21 +32,12 @@ func loadControl(t *kernel.Task, h linux.Msghdr, m *socket.Outgoing) error {
 	if _, err := t.CopyIn(b, usermem.Addr(h.Control)); err != nil {
 		return err
 	}
-	for len(b) >= linux.CmsghdrSize {
-		n := binary.LittleEndian.Uint64(b)
-		level := int32(binary.LittleEndian.Uint32(b[8:]))
-		typ := int32(binary.LittleEndian.Uint32(b[12:]))
-		if n < linux.CmsghdrSize || n > uint64(len(b)) {
-			return errno.EINVAL
+	return socket.ParseControl(b, func(level, typ int32, data []byte) error {
+		if level != linux.SOL_SOCKET {
+			return nil
 		}
-		if level == linux.SOL_SOCKET {
-			if err := loadControlMessage(t, typ, b[linux.CmsghdrSize:n], m); err != nil {
-				return err
-			}
-		}
-		b = b[min(linux.CmsgAlign(int(n)), len(b)):]
-	}
-	return nil
+		return loadControlMessage(t, typ, data, m)
+	})
 }
 
 func loadControlMessage(t *kernel.Task, typ int32, data []byte, m *socket.Outgoing) error {

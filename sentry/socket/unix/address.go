@@ -25,12 +25,6 @@ func namesOf(ns socket.Namespace) *names {
 	return ns.Slot(namesKey{}, func() any { return &names{byID: map[string]*Socket{}} }).(*names)
 }
 
-// HostSocket is an inode whose socket lives outside of the sandbox, as the Gofer
-// can have: connect goes there.
-type HostSocket interface {
-	ConnectSocket(c vfs.Context, kind socket.Kind) (socket.Socket, error)
-}
-
 // name is an address taken apart: at most one of the two is set.
 type name struct {
 	path     string

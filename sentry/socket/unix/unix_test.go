@@ -443,3 +443,34 @@ func BenchmarkStreamPing(b *testing.B) {
 		_, _ = y.Recv(r.c, &socket.Incoming{Data: usermem.OwnBuffer(one)})
 	}
 }
+
+// FuzzAddress: an address is refused or names one thing, which has an address
+// that names the same.
+func FuzzAddress(f *testing.F) {
+	f.Add([]byte("\x01\x00/run/x\x00"))
+	f.Add([]byte("\x01\x00\x00abstract"))
+	f.Add([]byte("\x01\x00"))
+	f.Add([]byte("\x02\x00x"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := parse(b)
+		if err != nil {
+			if err != errno.EINVAL {
+				t.Error(err)
+			}
+			return
+		}
+		if (n.path == "") == (n.abstract == "") {
+			t.Errorf("%q names %q and %q", b, n.path, n.abstract)
+		}
+		if strings.ContainsRune(n.path, 0) {
+			t.Errorf("a path with a NUL: %q", n.path)
+		}
+		// A path of 108 bytes has no room for its NUL, and is longer with it.
+		if len(n.path) == linux.UnixPathMax {
+			return
+		}
+		if again, err := parse(n.addr()); again != n || err != nil {
+			t.Errorf("%q: %v, then %v, %v", b, n, again, err)
+		}
+	})
+}
