@@ -130,6 +130,7 @@ func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
 		Syscalls: syscalls.NewTable(sysno.AMD64),
 		Trace:    tracer(cfg, log),
 		Memory:   memory(&cfg.Container.Limits),
+		MaxTasks: int(min(cfg.Container.Limits.Processes, kernel.MaxTasks)),
 		OnPanic:  func() { reportPanic(log) },
 	})
 	s.ttys = devpts.Register(s.k)

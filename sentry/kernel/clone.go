@@ -253,7 +253,7 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 	s := &t.k.tasks
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.live) >= MaxTasks {
+	if len(s.live) >= t.k.maxTasks {
 		return errno.EAGAIN
 	}
 	pid, err := c.pidNS.newPIDLocked(o.SetTID)

@@ -47,6 +47,7 @@ type Kernel struct {
 	boot       time.Time
 	memory     MemoryInfo
 	onPanic    func()
+	maxTasks   int
 
 	pause         pauseGate
 	unimplemented [512]atomic.Uint64
@@ -71,6 +72,9 @@ type Options struct {
 	Syscalls SyscallTable
 	Trace    Tracer
 	Memory   MemoryInfo
+	// MaxTasks bounds the container's tasks further than MaxTasks does; 0
+	// does not.
+	MaxTasks int
 	// OnPanic is deferred by each task goroutine; nil does nothing.
 	OnPanic func()
 }
@@ -84,9 +88,13 @@ func New(o Options) *Kernel {
 		trace:      o.Trace,
 		memory:     o.Memory,
 		onPanic:    o.OnPanic,
+		maxTasks:   MaxTasks,
 		futexes:    futex.NewManager(),
 		rootUserNS: cred.NewRootUserNamespace(),
 		boot:       time.Now(),
+	}
+	if o.MaxTasks > 0 {
+		k.maxTasks = min(o.MaxTasks, MaxTasks)
 	}
 	k.nextNSInode.Store(0xf0000000)
 	k.tasks.init(k)
