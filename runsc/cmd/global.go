@@ -23,6 +23,12 @@ const (
 	overlayMemory = "root:memory"
 )
 
+// The values of --root-cache.
+const (
+	cacheRelaxed   = "relaxed"
+	cacheExclusive = "exclusive"
+)
+
 // defaultPlatform works on every host.
 const defaultPlatform = "ptrace"
 
@@ -39,6 +45,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "platform", Value: defaultPlatform, Usage: "how system calls of the workload are trapped"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "what the sandbox's network reaches ('none': its own loopback)"},
 		&cli.StringFlag{Name: "overlay", Value: overlayNone, Usage: "where writes to the root file system go ('none': to the bundle, or 'root:memory')"},
+		&cli.StringFlag{Name: "root-cache", Value: cacheRelaxed, Usage: "how long what was seen of the root file system is believed ('relaxed': for a second, 'exclusive': for good, when nobody else changes it)"},
 		&cli.BoolFlag{Name: "strace", Usage: "write a line for each system call of the container to the debug log"},
 		&cli.StringFlag{Name: "debug-log", Usage: "set the file that takes the sandbox's debug output (default is '/dev/stderr')"},
 	}
@@ -77,6 +84,9 @@ func before(ctx context.Context, cmd *cli.Command) (context.Context, error) {
 	if v := cmd.String("overlay"); v != overlayNone && v != overlayMemory {
 		return ctx, fmt.Errorf("--overlay %q is neither %q nor %q", v, overlayNone, overlayMemory)
 	}
+	if v := cmd.String("root-cache"); v != cacheRelaxed && v != cacheExclusive {
+		return ctx, fmt.Errorf("--root-cache %q is neither %q nor %q", v, cacheRelaxed, cacheExclusive)
+	}
 	if v := cmd.String("rootless"); v != "auto" {
 		if _, err := strconv.ParseBool(v); err != nil {
 			return ctx, fmt.Errorf("--rootless %q is neither 'true', 'false' nor 'auto'", v)
@@ -100,7 +110,7 @@ func overlay(cmd *cli.Command) control.Overlay {
 }
 
 func specOptions(cmd *cli.Command) specconv.Options {
-	return specconv.Options{Overlay: overlay(cmd)}
+	return specconv.Options{Overlay: overlay(cmd), Cached: cmd.String("root-cache") == cacheExclusive}
 }
 
 // bootConfig carries the global flags into a sandbox.

@@ -63,7 +63,11 @@ type MountPoint struct {
 // Options are the choices of the command line that shape a Plan.
 type Options struct {
 	Overlay control.Overlay
+	Cached  Cached
 }
+
+// Cached says that nobody changes the root of a running container from outside.
+type Cached bool
 
 // Load reads the config.json of a bundle.
 func Load(bundle string) (*specs.Spec, error) {
@@ -152,7 +156,7 @@ func (p *Plan) root(bundle string, root *specs.Root, opts Options) error {
 	if !info.IsDir() {
 		return fmt.Errorf("root file system: %s: not a directory", path)
 	}
-	p.Container.Root = control.Root{ReadOnly: root.Readonly, Overlay: opts.Overlay, Cached: true}
+	p.Container.Root = control.Root{ReadOnly: root.Readonly, Overlay: opts.Overlay, Cached: bool(opts.Cached)}
 	p.Trees = []Tree{{
 		Name:     "root",
 		Path:     filepath.Clean(path),

@@ -29,6 +29,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/devpts"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/goferfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/proc"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/syscalls"
@@ -48,6 +49,7 @@ type sandbox struct {
 	userNS *cred.UserNamespace
 	ns     kernel.Namespaces
 	mounts *vfs.MountNamespace
+	root   *goferfs.FS // what the gofer serves as the root, also below an overlay
 	init   *kernel.ThreadGroup
 
 	mu        sync.Mutex

@@ -34,6 +34,8 @@ func (s *sandbox) Exec(p control.Process, files []*os.File) (int, error) {
 	if !started {
 		return 0, control.Errorf(control.KindState, "the container is not running")
 	}
+	// Who starts a process from outside may have put files there for it.
+	s.root.Distrust()
 	pr, err := s.newProcess(&p, files, execProcess)
 	if err != nil {
 		return 0, err

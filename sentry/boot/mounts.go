@@ -81,18 +81,17 @@ func (s *sandbox) layOut() error {
 
 // rootFS is the container's root: the Gofer's tree, or memory over it.
 func (s *sandbox) rootFS() (vfs.FileSystem, error) {
-	caching := goferfs.Shared
-	switch r := s.cfg.Container.Root; {
-	case r.Cached:
+	// Engines copy files into a running container's root, so that what was seen
+	// of it may be out of date, if not for long.
+	caching := goferfs.Relaxed
+	if s.cfg.Container.Root.Cached {
 		caching = goferfs.Exclusive
-	case r.Overlay == control.OverlayMemory:
-		// The host may change what lies below, but not by our doing.
-		caching = goferfs.Relaxed
 	}
 	lower, err := s.tree(0, "/", caching)
 	if err != nil {
 		return nil, err
 	}
+	s.root = lower
 	if s.cfg.Container.Root.Overlay != control.OverlayMemory {
 		return lower, nil
 	}

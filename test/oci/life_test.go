@@ -124,6 +124,29 @@ func TestWritesReachTheHost(t *testing.T) {
 	}
 }
 
+// As docker cp does it.
+func TestFilesPutIntoARunningContainer(t *testing.T) {
+	r := newRig(t)
+	r.use("sleep", "1000")
+	id := r.id("a")
+	r.must("run", "-d", id)
+	defer r.must("delete", "-f", id)
+	root := filepath.Join(r.bundle, "rootfs")
+	if res := r.run("exec", id, "cat", "/new", "/etc/passwd"); res.status != 1 {
+		t.Errorf("before: %+v", res)
+	}
+	for i := range 3 {
+		content := strings.Repeat("x", i+1)
+		os.WriteFile(filepath.Join(root, "new"), []byte(content), 0o644)
+		// Another file, not the same with another content.
+		os.WriteFile(filepath.Join(root, "next"), []byte(content), 0o644)
+		os.Rename(filepath.Join(root, "next"), filepath.Join(root, "etc/passwd"))
+		if out := r.must("exec", id, "cat", "/new", "/etc/passwd"); out != content+content {
+			t.Errorf("round %d: %q, want %q twice", i, out, content)
+		}
+	}
+}
+
 func TestOverlayKeepsWritesInMemory(t *testing.T) {
 	r := newRig(t)
 	r.use("sh", "-c", "echo data > /file && cat /file && rm /etc/passwd && ls /etc")

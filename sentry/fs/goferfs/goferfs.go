@@ -71,7 +71,11 @@ const (
 )
 
 // now is the time since the tree was made, for what is believed for a while.
-func (fs *FS) now() time.Duration { return time.Since(fs.start) }
+func (fs *FS) now() time.Duration { return time.Since(fs.start) + time.Duration(fs.skew.Load()) }
+
+// Distrust ends the belief in all that was seen of a tree that others change:
+// whoever calls it has heard that they may have done so just now.
+func (fs *FS) Distrust() { fs.skew.Add(int64(2 * relaxedWindow)) }
 
 // believed says whether what was seen at a time is still believed.
 func (fs *FS) believed(seen time.Duration) bool {
@@ -98,6 +102,7 @@ type FS struct {
 	world   *vfs.World
 	caching Caching
 	start   time.Time
+	skew    atomic.Int64 // what Distrust has added to the time
 	root    *inode
 
 	state lock.Guarded[lockorder.GoferClient, state]
