@@ -98,6 +98,7 @@ var layouts = []layout{
 	{MqAttr{}, "linux/types.h linux/mqueue.h", "struct mq_attr", "mq_flags mq_maxmsg mq_msgsize mq_curmsgs"},
 	{Sysinfo{}, "linux/sysinfo.h", "struct sysinfo", "uptime loads totalram freeram sharedram bufferram totalswap freeswap procs totalhigh freehigh mem_unit"},
 	{SeccompData{}, "linux/seccomp.h", "struct seccomp_data", "nr arch instruction_pointer args"},
+	{SeccompNotifSizes{}, "linux/seccomp.h", "struct seccomp_notif_sizes", "seccomp_notif seccomp_notif_resp seccomp_data"},
 	{SockFilter{}, "linux/filter.h", "struct sock_filter", "code jt jf k"},
 	{SockFprog{}, "linux/filter.h", "struct sock_fprog", "len filter"},
 	{PtracePeekSiginfoArgs{}, "sys/ptrace.h", "struct __ptrace_peeksiginfo_args", "off flags nr"},

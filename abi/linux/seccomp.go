@@ -53,6 +53,18 @@ type SeccompData struct {
 	Args [6]uint64
 }
 
+// SeccompNotifSizes is struct seccomp_notif_sizes.
+type SeccompNotifSizes struct {
+	Notif, Resp, Data uint16
+}
+
+// Sizes of the structures of a listener.
+const (
+	SizeofSeccompNotif     = 80
+	SizeofSeccompNotifResp = 24
+	SizeofSeccompData      = 64
+)
+
 // SockFilter is struct sock_filter, one instruction of classic BPF.
 type SockFilter struct {
 	Code uint16

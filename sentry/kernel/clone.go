@@ -122,7 +122,6 @@ func (t *Task) newChild(o *CloneOptions) (_ *Task, err error) {
 		c.sched = Sched{}
 	}
 	c.oomAdj = t.OOMScoreAdj()
-	c.seccomp.Store(t.seccomp.Load())
 	creds := t.Creds()
 	if f&linux.CLONE_NEWUSER != 0 {
 		if creds, err = NewUserNSCreds(creds); err != nil {
@@ -273,9 +272,8 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 			return errno.ERESTARTNOINTR
 		}
 		c.group = t.group
-		// Once more: another thread may have bound all of them since.
-		c.seccomp.Store(t.seccomp.Load())
 		c.sig.blocked = t.sig.blocked
+		c.inheritSeccompLocked(t)
 		c.group.tasks[c] = struct{}{}
 		c.group.live++
 		if c.group.sig.stopping && !c.group.sig.stopped {
@@ -313,6 +311,7 @@ func (t *Task) publish(c *Task, o *CloneOptions) error {
 		}
 	}
 	c.sig.blocked = t.sig.blocked
+	c.inheritSeccompLocked(t)
 	if f&linux.CLONE_VM == 0 || f&linux.CLONE_VFORK != 0 {
 		c.sig.stack = t.sig.stack
 	}

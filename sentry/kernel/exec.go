@@ -41,7 +41,7 @@ func (t *Task) Exec(o ExecOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := t.becomeOnlyThread(); err != nil {
+	if err := t.becomeOnlyThread(img.noNewPrivs); err != nil {
 		img.abandon()
 		return err
 	}
@@ -93,6 +93,8 @@ type image struct {
 	creds  *cred.Creds
 	comm   string
 	secure bool
+
+	noNewPrivs uint8 // what creds were computed with
 }
 
 func (i *image) abandon() {
@@ -196,7 +198,7 @@ func loadImage(e Execer, n vfs.Name, flags linux.OpenFlags, name string, args, e
 	if prog.Scripts > 0 && s == noScripts {
 		return nil, errno.ENOENT
 	}
-	img := &image{comm: baseName(name)}
+	img := &image{comm: baseName(name), noNewPrivs: e.Creds().NoNewPrivs}
 	img.creds, img.secure = execCreds(e, prog)
 
 	if img.mm, img.thread, err = mm.New(e.Kernel().platform); err != nil {
@@ -273,14 +275,16 @@ func baseName(path string) string {
 }
 
 // becomeOnlyThread ends all other threads of the process and takes over the
-// leader's identity. ERESTARTNOINTR if somebody else is ending the process.
-func (t *Task) becomeOnlyThread() error {
+// leader's identity. ERESTARTNOINTR if somebody else is ending the process, or
+// if another thread's seccomp filter has set no_new_privs since the program's
+// privileges were computed: they would be too many.
+func (t *Task) becomeOnlyThread(noNewPrivs uint8) error {
 	g := t.group
 	s := &t.k.tasks
 	s.mu.Lock()
 	h := g.handlers()
 	h.mu.Lock()
-	if g.sig.exiting || t.sig.killed || g.execing != nil {
+	if g.sig.exiting || t.sig.killed || g.execing != nil || t.Creds().NoNewPrivs != noNewPrivs {
 		h.mu.Unlock()
 		s.mu.Unlock()
 		return errno.ERESTARTNOINTR

@@ -11,6 +11,19 @@ import (
 // restartSyscallNumber is restart_syscall(2).
 const restartSyscallNumber = 219
 
+// auditArch is the architecture as seccomp filters know it.
+const auditArch = linux.AUDIT_ARCH_X86_64
+
+// strictAllows says whether seccomp's strict mode lets a call pass.
+func strictAllows(nr uint64) bool {
+	const read, write, rtSigreturn, exit = 0, 1, 15, 60
+	switch uint32(nr) { // as Linux looks at the number
+	case read, write, rtSigreturn, exit:
+		return true
+	}
+	return false
+}
+
 // The frame that a handler finds on its stack, from the stack pointer upwards:
 // the return address, a ucontext, a siginfo; above, aligned to 64, the floating
 // point state as XSAVE stores it, closed by a magic number.

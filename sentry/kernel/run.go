@@ -77,14 +77,11 @@ func (t *Task) switchToGuest() platform.Event {
 func (t *Task) syscall() {
 	nr, args := t.regs.SyscallNumber(), t.regs.SyscallArgs()
 	t.result = result{nr: nr}
-	if s := t.seccomp.Load(); s != nil && t.seccompRefuses(s, nr, &args) {
-		return
-	}
 	t.inSysNR.Store(int64(nr))
 	if t.k.trace != nil {
 		t.tracedCall(nr, &args)
 	} else {
-		t.finish(t.k.table.Handle(t, nr, &args))
+		t.finish(t.handle(nr, &args))
 	}
 	t.inSysNR.Store(-1)
 }
@@ -109,7 +106,7 @@ func (t *Task) finish(v uint64, err error) {
 
 func (t *Task) tracedCall(nr uint64, args *[6]uint64) {
 	enter := t.k.table.TraceEnter(t, nr, args)
-	v, err := t.k.table.Handle(t, nr, args)
+	v, err := t.handle(nr, args)
 	var left string
 	if t.result.keep || t.result.exit {
 		left = "= ?"

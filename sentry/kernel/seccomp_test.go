@@ -28,19 +28,20 @@ func TestTheMostSevereActionWins(t *testing.T) {
 		{linux.SECCOMP_RET_LOG, linux.SECCOMP_RET_TRAP | 3, linux.SECCOMP_RET_TRAP, 3},
 		{linux.SECCOMP_RET_TRAP | 3, linux.SECCOMP_RET_TRACE, linux.SECCOMP_RET_TRAP, 3},
 	} {
-		old := &Seccomp{program: returning(t, c.oldest)}
-		s := &Seccomp{program: returning(t, c.newest), older: old}
-		if action, data := s.verdict(&linux.SeccompData{}); action != c.action || data != c.data {
-			t.Errorf("%#x then %#x: %#x %d, want %#x %d", c.oldest, c.newest, action, data, c.action, c.data)
+		old := &seccompMode{program: returning(t, c.oldest)}
+		m := &seccompMode{program: returning(t, c.newest), older: old}
+		if v := m.run(&linux.SeccompData{}); v != c.action|c.data {
+			t.Errorf("%#x then %#x: %#x, want %#x", c.oldest, c.newest, v, c.action|c.data)
 		}
 	}
 }
 
-func TestLeadsTo(t *testing.T) {
-	a := &Seccomp{}
-	b := &Seccomp{older: a}
-	other := &Seccomp{older: a}
-	if !(*Seccomp)(nil).leadsTo(nil) || !a.leadsTo(b) || !b.leadsTo(b) || other.leadsTo(b) || a.leadsTo(nil) {
-		t.Error("leadsTo is wrong")
+func TestIncludesOlderFilters(t *testing.T) {
+	a := &seccompMode{}
+	b := &seccompMode{older: a}
+	other := &seccompMode{older: a}
+	var none *seccompMode
+	if !none.includes(nil) || !b.includes(nil) || !b.includes(a) || !b.includes(b) || b.includes(other) || none.includes(a) {
+		t.Error("includes is wrong")
 	}
 }

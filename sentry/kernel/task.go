@@ -47,8 +47,11 @@ type Task struct {
 	io          IOCounters
 	started     time.Time
 
-	creds   atomic.Pointer[cred.Creds]
-	seccomp atomic.Pointer[Seccomp] // changed under the group's seccompMu
+	creds atomic.Pointer[cred.Creds]
+
+	// seccomp is what binds the task, nil as a rule. It changes behind the
+	// signal handlers' lock.
+	seccomp atomic.Pointer[seccompMode]
 
 	// Behind the task set's lock.
 	parentDeath linux.Signal // PR_SET_PDEATHSIG
@@ -148,8 +151,21 @@ func (t *Task) TIDIn(ns *PIDNamespace) int32 { return t.pid.In(ns) }
 // Creds are the task's credentials now.
 func (t *Task) Creds() *cred.Creds { return t.creds.Load() }
 
-// SetCreds replaces the credentials. Only the task goroutine changes them.
-func (t *Task) SetCreds(c *cred.Creds) { t.creds.Store(c) }
+// SetCreds replaces the credentials. Only the task goroutine changes them, but
+// for no_new_privs: another thread's filter for all threads may set it, and it
+// never goes away again.
+func (t *Task) SetCreds(c *cred.Creds) {
+	for {
+		old := t.creds.Load()
+		if old.NoNewPrivs != 0 && c.NoNewPrivs == 0 {
+			c = c.Copy()
+			c.NoNewPrivs = 1
+		}
+		if t.creds.CompareAndSwap(old, c) {
+			return
+		}
+	}
+}
 
 // MM is the address space, nil once the task is exiting. The task goroutine
 // needs no reference; others use TakeMM.

@@ -19,10 +19,6 @@ type ThreadGroup struct {
 
 	cpuLimit cpuLimit
 
-	// seccompMu serialises additions of filters; it is taken before the task
-	// set's lock.
-	seccompMu sync.Mutex
-
 	// Behind the task set's lock.
 	leader     *Task
 	tasks      map[*Task]struct{} // live ones, and a leader that is not reaped

@@ -9,43 +9,33 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 )
 
-// seccomp(2): a guest binds itself. What a filter does to a call is in
-// kernel/seccomp.go.
+// seccomp(2) and prctl(2)'s older form of it. Programs are checked in
+// internal/bpf; what they do to a task is in sentry/kernel.
 var seccompCalls = []Call{
-	call3(sysno.Seccomp, seccomp, except("SECCOMP_FILTER_FLAG_NEW_LISTENER", "SECCOMP_GET_NOTIF_SIZES", "SECCOMP_RET_TRACE")),
+	call3(sysno.Seccomp, seccomp, except("SECCOMP_FILTER_FLAG_NEW_LISTENER", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")),
 }
 
-// seccomp sets a mode, or tells which actions there are.
+// seccomp binds the calling thread.
 //
-// Errors: EINVAL for an unknown operation or flag, a bad filter, or a mode that
-// cannot follow the present one; EACCES without no_new_privs and CAP_SYS_ADMIN;
-// EFAULT; ENOMEM for too many filters; EOPNOTSUPP for an unknown action; ESRCH
-// when another thread has filters of its own, and SECCOMP_FILTER_FLAG_TSYNC_ESRCH.
+// Errors: EINVAL for an unknown operation or flag; and what the operations say.
 func seccomp(t *kernel.Task, op, flags uint32, args uint64) (uint64, error) {
+	if op != linux.SECCOMP_SET_MODE_FILTER && flags != 0 {
+		return 0, errno.EINVAL
+	}
 	switch op {
 	case linux.SECCOMP_SET_MODE_STRICT:
-		if flags != 0 || args != 0 {
+		if args != 0 {
 			return 0, errno.EINVAL
 		}
 		return 0, t.SetSeccompStrict()
 	case linux.SECCOMP_SET_MODE_FILTER:
-		return setSeccompFilter(t, flags, args)
+		return addFilter(t, flags, usermem.Ptr[linux.SockFprog](args))
 	case linux.SECCOMP_GET_ACTION_AVAIL:
-		if flags != 0 {
-			return 0, errno.EINVAL
-		}
-		return 0, seccompActionAvailable(t, usermem.Ptr[uint32](args))
-	}
-	return 0, errno.EINVAL
-}
-
-// prSetSeccomp is prctl(PR_SET_SECCOMP).
-func prSetSeccomp(t *kernel.Task, mode, args, _, _ uint64) (uint64, error) {
-	switch mode {
-	case linux.SECCOMP_MODE_STRICT:
-		return 0, t.SetSeccompStrict()
-	case linux.SECCOMP_MODE_FILTER:
-		return setSeccompFilter(t, 0, args)
+		return 0, actionAvailable(t, usermem.Ptr[uint32](args))
+	case linux.SECCOMP_GET_NOTIF_SIZES:
+		return 0, usermem.Ptr[linux.SeccompNotifSizes](args).Store(t, linux.SeccompNotifSizes{
+			Notif: linux.SizeofSeccompNotif, Resp: linux.SizeofSeccompNotifResp, Data: linux.SizeofSeccompData,
+		})
 	}
 	return 0, errno.EINVAL
 }
@@ -55,59 +45,77 @@ func prGetSeccomp(t *kernel.Task, _, _, _, _ uint64) (uint64, error) {
 	return uint64(mode), nil
 }
 
-func setSeccompFilter(t *kernel.Task, flags uint32, args uint64) (uint64, error) {
-	const sync = linux.SECCOMP_FILTER_FLAG_TSYNC
-	const syncError = linux.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-	const known = sync | syncError | linux.SECCOMP_FILTER_FLAG_LOG | linux.SECCOMP_FILTER_FLAG_SPEC_ALLOW
-	if flags&^known != 0 {
+func prSetSeccomp(t *kernel.Task, mode, args, _, _ uint64) (uint64, error) {
+	switch mode {
+	case linux.SECCOMP_MODE_STRICT:
+		return 0, t.SetSeccompStrict()
+	case linux.SECCOMP_MODE_FILTER:
+		return addFilter(t, 0, usermem.Ptr[linux.SockFprog](args))
+	}
+	return 0, errno.EINVAL
+}
+
+// Flags of SECCOMP_SET_MODE_FILTER that have an effect or may be without one:
+// there is no audit log to write to, and no speculation to leave unmitigated.
+const filterFlags = linux.SECCOMP_FILTER_FLAG_TSYNC | linux.SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
+	linux.SECCOMP_FILTER_FLAG_LOG | linux.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+
+// addFilter is SECCOMP_SET_MODE_FILTER. It returns the id of a thread that
+// cannot be synchronized, 0 otherwise.
+//
+// Errors: EINVAL for a flag or a program that is not allowed, or in strict
+// mode; EFAULT; EACCES without no_new_privs and CAP_SYS_ADMIN; ENOMEM when the
+// filters become too long; ESRCH instead of a thread's id on request.
+func addFilter(t *kernel.Task, flags uint32, prog usermem.Ptr[linux.SockFprog]) (uint64, error) {
+	if flags&^filterFlags != 0 {
 		return 0, errno.EINVAL
 	}
-	program, err := loadFilter(t, usermem.Ptr[linux.SockFprog](args))
+	p, err := loadProgram(t, prog)
 	if err != nil {
 		return 0, err
 	}
-	scope := kernel.ThisThread
-	if flags&sync != 0 {
-		scope = kernel.AllThreads
+	threads := kernel.ThisThread
+	if flags&linux.SECCOMP_FILTER_FLAG_TSYNC != 0 {
+		threads = kernel.AllThreads
 	}
-	blocker, err := t.AddSeccompFilter(program, scope)
-	if err == nil && blocker != 0 && flags&syncError != 0 {
+	preventer, err := t.AddSeccompFilter(p, threads)
+	if preventer != 0 && flags&linux.SECCOMP_FILTER_FLAG_TSYNC_ESRCH != 0 {
 		return 0, errno.ESRCH
 	}
-	return uint64(blocker), err
+	return uint64(preventer), err
 }
 
-// loadFilter copies a filter in and checks it.
-func loadFilter(t *kernel.Task, at usermem.Ptr[linux.SockFprog]) (bpf.Program, error) {
-	prog, err := at.Load(t)
+func loadProgram(t *kernel.Task, prog usermem.Ptr[linux.SockFprog]) (bpf.Program, error) {
+	fprog, err := prog.Load(t)
 	if err != nil {
 		return bpf.Program{}, err
 	}
-	if prog.Len == 0 || prog.Len > linux.BPF_MAXINSNS {
+	if fprog.Len == 0 || fprog.Len > linux.BPF_MAXINSNS {
 		return bpf.Program{}, errno.EINVAL
 	}
 	if c := t.Creds(); c.NoNewPrivs == 0 && !c.HasCap(linux.CAP_SYS_ADMIN) {
 		return bpf.Program{}, errno.EACCES
 	}
-	code, err := usermem.Ptr[linux.SockFilter](prog.Filter).LoadSlice(t, int(prog.Len))
+	code, err := usermem.Ptr[linux.SockFilter](fprog.Filter).LoadSlice(t, int(fprog.Len))
 	if err != nil {
 		return bpf.Program{}, err
 	}
-	program, err := bpf.New(code)
+	p, err := bpf.New(code)
 	if err != nil {
 		return bpf.Program{}, errno.EINVAL
 	}
-	return program, nil
+	return p, nil
 }
 
-func seccompActionAvailable(t *kernel.Task, at usermem.Ptr[uint32]) error {
-	action, err := at.Load(t)
+// actionAvailable is SECCOMP_GET_ACTION_AVAIL. Errors: EFAULT, EOPNOTSUPP.
+func actionAvailable(t *kernel.Task, action usermem.Ptr[uint32]) error {
+	a, err := action.Load(t)
 	if err != nil {
 		return err
 	}
-	switch action {
-	case linux.SECCOMP_RET_KILL_PROCESS, linux.SECCOMP_RET_KILL_THREAD, linux.SECCOMP_RET_TRAP,
-		linux.SECCOMP_RET_ERRNO, linux.SECCOMP_RET_LOG, linux.SECCOMP_RET_ALLOW:
+	switch a {
+	case linux.SECCOMP_RET_KILL_PROCESS, linux.SECCOMP_RET_KILL_THREAD, linux.SECCOMP_RET_TRAP, linux.SECCOMP_RET_ERRNO,
+		linux.SECCOMP_RET_USER_NOTIF, linux.SECCOMP_RET_TRACE, linux.SECCOMP_RET_LOG, linux.SECCOMP_RET_ALLOW:
 		return nil
 	}
 	return errno.EOPNOTSUPP
