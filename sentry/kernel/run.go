@@ -60,7 +60,11 @@ func (t *Task) run() {
 func (t *Task) switchToGuest() platform.Event {
 	t.k.pause.pass()
 	th := t.thread
-	t.guest.Store(&th)
+	if t.guestRef == nil || *t.guestRef != th {
+		ref := th
+		t.guestRef = &ref // once per program: this is the path of every call
+	}
+	t.guest.Store(t.guestRef)
 	defer t.guest.Store(nil)
 	if t.work.Load() || t.k.Paused() {
 		return platform.Event{Kind: platform.Interrupted}

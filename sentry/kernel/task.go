@@ -32,7 +32,8 @@ type Task struct {
 	clearTID   usermem.Ptr[int32]
 	robustList usermem.Ptr[futex.RobustListHead]
 	lastFault  platform.Event
-	vfork      *vforkWait // the parent that waits for us to let go of its memory
+	guestRef   *platform.Thread // what guest is set to
+	vfork      *vforkWait       // the parent that waits for us to let go of its memory
 
 	// Replaced by the task goroutine, read by others: behind mu.
 	mu          sync.Mutex
@@ -63,7 +64,7 @@ type Task struct {
 	// work is set when the task goroutine has to look at its signals or at
 	// its group before it runs the guest or goes to sleep.
 	work  atomic.Bool
-	guest atomic.Pointer[platform.Thread] // while the guest runs
+	guest atomic.Pointer[platform.Thread] // guestRef while the guest runs
 	state atomic.Int32
 	gate  chan verdict  // of a created process that has not started
 	wake  chan struct{} // one token; holds no state
