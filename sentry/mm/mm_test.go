@@ -536,12 +536,12 @@ func (r *rig) compare(step int, model []int) {
 	r.Helper()
 	var total, data uint64
 	for i, want := range model {
-		g, ok := r.m.Find(base + usermem.Addr(i*page))
+		v := r.m.list.find(base + usermem.Addr(i*page))
 		have := 0
-		if ok {
-			have = int(g.Prot) + 1
+		if v != nil {
+			have = int(v.prot) + 1
 			total += page
-			if g.Prot&linux.PROT_WRITE != 0 {
+			if v.prot&linux.PROT_WRITE != 0 {
 				data += page
 			}
 		}
