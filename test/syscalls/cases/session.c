@@ -10,13 +10,18 @@ CASE(pgrp_basics)
 {
 	CHECK_EQ(getpgrp(), getpgid(0));
 	CHECK_EQ(getpgid(getpid()), getpgrp());
+	int p[2];
+	char c;
+	CHECK_OK(pipe(p));
 	pid_t pid = CHILD
 	{
 		CHECK_EQ(getpgrp(), getppid());
+		write(p[1], "k", 1);
 		CHECK_OK(setpgid(0, 0));
 		CHECK_EQ(getpgrp(), getpid());
 		pause();
 	}
+	CHECK_EQ(read(p[0], &c, 1), 1);
 	CHECK_OK(setpgid(pid, pid));
 	CHECK_EQ(getpgid(pid), pid);
 	kill(pid, SIGKILL);
