@@ -99,9 +99,9 @@ func do(cmd *cli.Command) (int, error) {
 	if err := client.Start(); err != nil && !errors.Is(err, control.ErrGone) {
 		return 0, err
 	}
-	signals.forward(func(sig int) error {
+	signals.forward(orKill(box, func(sig int) error {
 		return client.Signal(control.SignalRequest{Signal: sig, PID: control.InitPID, Scope: control.ScopeProcess})
-	})
+	}))
 	status := box.Wait()
 	terminal.drain()
 	if crashed(status) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/gofer/server"
 	"github.com/bulkhead-sandbox/bulkhead/internal/seccomp"
@@ -57,5 +58,17 @@ func runGofer(cause *os.File) error {
 		return err
 	}
 	cause.Close()
-	return server.Serve(context.Background(), server.Config{ProcFD: proc}, trees)
+	return server.Serve(context.Background(), server.Config{ProcFD: proc, Log: limitedLog()}, trees)
+}
+
+// limitedLog prints the first complaints about a client. A hostile Sentry could
+// fill the host's disk with the others.
+func limitedLog() func(string) {
+	const most = 20
+	var count atomic.Int32
+	return func(line string) {
+		if count.Add(1) <= most {
+			fmt.Fprintln(os.Stderr, "gofer:", line)
+		}
+	}
 }

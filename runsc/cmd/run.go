@@ -100,9 +100,9 @@ func runAttached(s *container.Store, args *container.CreateArgs, keep bool) (int
 	if err := c.Start(warn); err != nil {
 		return 0, startFailed(c, err)
 	}
-	signals.forward(func(sig int) error {
+	signals.forward(orKill(box, func(sig int) error {
 		return c.Kill(signalOf(sig), control.ScopeProcess)
-	})
+	}))
 	status := box.Wait()
 	if terminal != nil {
 		terminal.Drain()

@@ -1,13 +1,17 @@
 package cmd
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-sandbox/bulkhead/runsc/sandbox"
 )
 
 // signalCatcher collects the signals sent to runsc, to pass them on.
@@ -45,6 +49,26 @@ func (s *signalCatcher) forward(to func(sig int) error) {
 			}
 		}
 	}()
+}
+
+// answerLimit is how long a Sentry may take to pass a signal on. It does that
+// by itself, whatever its container does.
+const answerLimit = 10 * time.Second
+
+// orKill makes a forwarder that kills a sandbox which does not answer, because
+// nothing else that a person can send would end it.
+func orKill(box *sandbox.Sandbox, send func(sig int) error) func(int) error {
+	return func(sig int) error {
+		sent := make(chan error, 1)
+		go func() { sent <- send(sig) }()
+		select {
+		case err := <-sent:
+			return err
+		case <-time.After(answerLimit):
+			warn(fmt.Sprintf("the sandbox does not answer for %v and is killed", answerLimit))
+			return box.Sentry.Signal(unix.SIGKILL)
+		}
+	}
 }
 
 func (s *signalCatcher) stop() { signal.Stop(s.c) }
