@@ -79,13 +79,14 @@ func (t *Task) switchToGuest() platform.Event {
 
 // syscall serves the call in the registers.
 func (t *Task) syscall() {
-	nr, args := t.regs.SyscallNumber(), t.regs.SyscallArgs()
+	nr := t.regs.SyscallNumber()
+	t.args = t.regs.SyscallArgs()
 	t.result = result{nr: nr}
 	t.inSysNR.Store(int64(nr))
 	if t.k.trace != nil {
-		t.tracedCall(nr, &args)
+		t.tracedCall(nr, &t.args)
 	} else {
-		t.finish(t.handle(nr, &args))
+		t.finish(t.handle(nr, &t.args))
 	}
 	t.inSysNR.Store(-1)
 }

@@ -31,6 +31,7 @@ type Task struct {
 	restart    RestartBlock
 	clearTID   usermem.Ptr[int32]
 	robustList usermem.Ptr[futex.RobustListHead]
+	args       [6]uint64 // of the call that is being served
 	lastFault  platform.Event
 	guestRef   *platform.Thread // what guest is set to
 	vfork      *vforkWait       // the parent that waits for us to let go of its memory
