@@ -10,8 +10,6 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
-const noNUMA = "CONFIG_NUMA: the sandbox shows one node, and the host places its pages"
-
 // Memory: mmap and its family. What it all means is in sentry/mm.
 var memoryCalls = []Call{
 	call6(sysno.Mmap, mmap, except("MAP_HUGETLB", "MAP_SYNC")),
@@ -34,12 +32,6 @@ var memoryCalls = []Call{
 	call6(sysno.ProcessVmReadv, processVMReadv, full),
 	call6(sysno.ProcessVmWritev, processVMWritev, full),
 
-	unconfigured(sysno.Mbind, errno.ENOSYS, noNUMA),
-	unconfigured(sysno.SetMempolicy, errno.ENOSYS, noNUMA),
-	unconfigured(sysno.GetMempolicy, errno.ENOSYS, noNUMA),
-	unconfigured(sysno.MigratePages, errno.ENOSYS, noNUMA),
-	unconfigured(sysno.MovePages, errno.ENOSYS, noNUMA),
-	unconfigured(sysno.SetMempolicyHomeNode, errno.ENOSYS, noNUMA),
 	unconfigured(sysno.RemapFilePages, errno.ENOSYS, "deprecated; mmap does the same"),
 	unconfigured(sysno.ProcessMadvise, errno.ENOSYS, "CONFIG_ADVISE_SYSCALLS for other processes: hints only"),
 	unconfigured(sysno.ProcessMrelease, errno.ENOSYS, "the host's OOM killer reaps"),

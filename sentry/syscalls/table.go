@@ -29,6 +29,7 @@ func families() [][]Call {
 		pollCalls,
 		clockCalls,
 		memoryCalls,
+		numaCalls,
 		sysvCalls,
 		timerCalls,
 		eventFileCalls,

@@ -4,7 +4,7 @@
 // calls: get_thread_area, adjtimex, clock_adjtime, acct, swapon, swapoff, reboot, iopl,
 // calls: ioperm, quotactl, io_setup, io_destroy, io_submit, io_getevents, io_cancel,
 // calls: remap_file_pages, mbind, set_mempolicy, get_mempolicy, migrate_pages,
-// calls: move_pages, add_key, request_key, keyctl, pkey_alloc, pkey_free, pkey_mprotect,
+// calls: move_pages, set_mempolicy_home_node, add_key, request_key, keyctl, pkey_alloc, pkey_free, pkey_mprotect,
 // calls: process_madvise, futex_waitv, name_to_handle_at, open_by_handle_at,
 // calls: userfaultfd, bpf, perf_event_open, fanotify_init, init_module, delete_module,
 // calls: finit_module, kexec_load, lookup_dcookie, uselib, io_uring_setup, cachestat
@@ -71,6 +71,37 @@ CASE(rare_get_mempolicy)
 	CHECK_ERRNO(syscall(SYS_get_mempolicy, &mode, NULL, 0, NULL, 0x100), EINVAL);
 	CHECK_OK(syscall(SYS_set_mempolicy, 0, NULL, 0));
 	CHECK_ERRNO(syscall(SYS_set_mempolicy, 99, NULL, 0), EINVAL);
+}
+
+CASE(rare_numa_policies)
+{
+	int mode = -1, status = -1;
+	unsigned long nodes = 1, got[16] = {0}, none = 0;
+	if (syscall(SYS_get_mempolicy, &mode, got, 1024, NULL, 4) == -1 && errno == ENOSYS)
+		SKIP("no NUMA policies");
+	CHECK_EQ(got[0] & 1, 1);
+	CHECK_OK(syscall(SYS_set_mempolicy, 2, &nodes, 64));
+	CHECK_OK(syscall(SYS_get_mempolicy, &mode, got, 1024, NULL, 0));
+	CHECK_EQ(mode, 2);
+	CHECK_EQ(got[0], 1);
+	CHECK_ERRNO(syscall(SYS_set_mempolicy, 2, &none, 64), EINVAL);
+	CHECK_ERRNO(syscall(SYS_set_mempolicy, 0, &nodes, 64), EINVAL);
+	CHECK_ERRNO(syscall(SYS_get_mempolicy, &mode, NULL, 0, &mode, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_get_mempolicy, &mode, NULL, 0, (void *)4096, 2), EFAULT);
+	CHECK_OK(syscall(SYS_set_mempolicy, 0, NULL, 0));
+	char *m = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(m != MAP_FAILED);
+	CHECK_ERRNO(syscall(SYS_mbind, m + 1, 4096, 2, &nodes, 64, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_mbind, m, 4096, 2, &nodes, 64, 0x100), EINVAL);
+	CHECK_ERRNO(syscall(SYS_set_mempolicy_home_node, m, 8192, 0, 0), ENOENT);
+	CHECK_OK(syscall(SYS_mbind, m, 8192, 2, &nodes, 64, 0));
+	*m = 1;
+	void *page = m;
+	CHECK_OK(syscall(SYS_move_pages, 0, 1L, &page, NULL, &status, 0));
+	CHECK_EQ(status, 0);
+	CHECK_OK(munmap(m, 8192));
+	CHECK_ERRNO(syscall(SYS_mbind, m, 8192, 2, &nodes, 64, 0), EFAULT);
+	CHECK_OK(syscall(SYS_migrate_pages, 0, 64, &nodes, &nodes));
 }
 
 CASE(rare_futex_waitv)
