@@ -69,7 +69,13 @@ func execute(cmd *cli.Command) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, w := range warnings {
+	// The container's profile binds everything in it.
+	filter, more, err := specconv.Seccomp(c.Spec)
+	if err != nil {
+		return 0, err
+	}
+	process.Seccomp = filter
+	for _, w := range append(warnings, more...) {
 		warn(w)
 	}
 	specconv.SetHome(c.Rootfs, &process)

@@ -34,10 +34,13 @@ func supported() features.Features {
 			},
 			Capabilities: specconv.CapabilityNames(),
 			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
-			Seccomp:      &features.Seccomp{Enabled: &no},
-			Apparmor:     &features.Apparmor{Enabled: &no},
-			Selinux:      &features.Selinux{Enabled: &no},
-			IntelRdt:     &features.IntelRdt{Schemata: &no, Monitoring: &no},
+			Seccomp: &features.Seccomp{
+				Enabled: &yes, Actions: specconv.SeccompActions(), Operators: specconv.SeccompOperators(),
+				Archs: specconv.SeccompArchitectures(),
+			},
+			Apparmor: &features.Apparmor{Enabled: &no},
+			Selinux:  &features.Selinux{Enabled: &no},
+			IntelRdt: &features.IntelRdt{Schemata: &no, Monitoring: &no},
 			MountExtensions: &features.MountExtensions{
 				IDMap: &features.IDMap{Enabled: &no},
 			},

@@ -108,6 +108,12 @@ func Convert(id, bundle string, spec *specs.Spec, opts Options) (*Plan, error) {
 		return nil, err
 	}
 	SetHome(p.Trees[0].Path, &p.Container.Process)
+	filter, warnings, err := Seccomp(spec)
+	if err != nil {
+		return nil, err
+	}
+	p.Container.Process.Seccomp = filter
+	p.Warnings = append(p.Warnings, warnings...)
 	for _, m := range spec.Mounts {
 		if err := p.mount(bundle, m); err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.Destination, err)

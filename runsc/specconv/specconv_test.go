@@ -147,7 +147,7 @@ func TestWarningsNameWhatIsNotDone(t *testing.T) {
 	spec := Default()
 	spec.Process.ApparmorProfile = "docker-default"
 	spec.Process.Capabilities.Bounding = append(spec.Process.Capabilities.Bounding, "CAP_FUTURE")
-	spec.Linux.Seccomp = &specs.LinuxSeccomp{}
+	spec.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActNotify}
 	plan, err := convert(t, spec)
 	if err != nil {
 		t.Fatal(err)

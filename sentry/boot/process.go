@@ -9,6 +9,7 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/bpf"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/control"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
@@ -53,6 +54,10 @@ const (
 // newProcess makes a process that has not started. The numbers in p.Stdio are
 // descriptors, or positions in files if that is not nil.
 func (s *sandbox) newProcess(p *control.Process, files []*os.File, r role) (*process, error) {
+	filter, err := processFilter(p)
+	if err != nil {
+		return nil, err
+	}
 	fds, tty, err := s.descriptors(p, files)
 	if err != nil {
 		return nil, err
@@ -82,6 +87,7 @@ func (s *sandbox) newProcess(p *control.Process, files []*os.File, r role) (*pro
 		FS:          fs,
 		Namespaces:  s.ns,
 		OOMScoreAdj: int32(p.OOMScoreAdj),
+		Seccomp:     filter,
 	})
 	if err != nil {
 		return nil, processError(err)
@@ -95,6 +101,18 @@ func (s *sandbox) newProcess(p *control.Process, files []*os.File, r role) (*pro
 		}
 	}
 	return pr, nil
+}
+
+// processFilter checks the process's seccomp filter, if it has one.
+func processFilter(p *control.Process) (*bpf.Program, error) {
+	if len(p.Seccomp) == 0 {
+		return nil, nil
+	}
+	f, err := bpf.New(p.Seccomp)
+	if err != nil {
+		return nil, control.Errorf(control.KindInternal, "check the seccomp filter: %v", err)
+	}
+	return &f, nil
 }
 
 // processError gives a failure the kind that decides about runsc's exit status.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 )
 
 // The descriptors that `runsc boot` finds open under fixed numbers. All others
@@ -159,8 +161,10 @@ type Process struct {
 	Rlimits        []Rlimit
 	// NoNewPrivileges is PR_SET_NO_NEW_PRIVS.
 	NoNewPrivileges bool
-	OOMScoreAdj     int
-	Stdio           Stdio
+	// Seccomp is a filter that the process starts with, when it is not empty.
+	Seccomp     []linux.SockFilter `json:",omitempty"`
+	OOMScoreAdj int
+	Stdio       Stdio
 	// ConsoleSize is the terminal's size when it is not 0 by 0.
 	ConsoleSize Winsize
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/bpf"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fdtable"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/mm"
@@ -30,6 +31,10 @@ type ProcessOptions struct {
 
 	OOMScoreAdj int32
 
+	// Seccomp is a filter that binds the process from its first instruction,
+	// or nil.
+	Seccomp *bpf.Program
+
 	// Entry, if not 0, is run instead of a program: for tests on a platform
 	// whose guest code does not come from files.
 	Entry uintptr
@@ -43,6 +48,9 @@ func (k *Kernel) CreateProcess(o ProcessOptions) (*ThreadGroup, error) {
 	t.pidNS = o.Namespaces.PIDForChildren
 	t.creds.Store(o.Creds)
 	t.oomAdj = o.OOMScoreAdj
+	if o.Seccomp != nil {
+		t.seccomp.Store((*seccompMode)(nil).with(*o.Seccomp))
+	}
 	if len(o.Args) == 0 && o.Entry == 0 {
 		t.abandon()
 		return nil, &ProcessError{"exec", "", errno.EINVAL}

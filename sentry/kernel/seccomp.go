@@ -73,11 +73,7 @@ func (t *Task) AddSeccompFilter(p bpf.Program, s ThreadSync) (preventer int32, e
 	if old != nil && old.mode != linux.SECCOMP_MODE_FILTER {
 		return 0, errno.EINVAL
 	}
-	m := &seccompMode{mode: linux.SECCOMP_MODE_FILTER, program: p, older: old, filters: 1, cost: p.Len()}
-	if old != nil {
-		m.filters += old.filters
-		m.cost += old.cost + filterSurcharge
-	}
+	m := old.with(p)
 	if m.cost > maxFilterInstructions {
 		return 0, errno.ENOMEM
 	}
@@ -109,6 +105,16 @@ func (t *Task) AddSeccompFilter(p bpf.Program, s ThreadSync) (preventer int32, e
 		}
 	}
 	return 0, nil
+}
+
+// with is m and one filter more; m may be nil.
+func (m *seccompMode) with(p bpf.Program) *seccompMode {
+	n := &seccompMode{mode: linux.SECCOMP_MODE_FILTER, program: p, older: m, filters: 1, cost: p.Len()}
+	if m != nil {
+		n.filters += m.filters
+		n.cost += m.cost + filterSurcharge
+	}
+	return n
 }
 
 // lockSeccomp takes what modes and filters change under: a thread that is made

@@ -53,6 +53,35 @@ the-domain
 	}
 }
 
+func TestSeccompProfileBindsInitAndExec(t *testing.T) {
+	r := newRig(t)
+	s := r.spec("sh", "-c", "mkdir /tmp/a; echo $?; chmod 700 /tmp; echo $?; grep Seccomp /proc/self/status")
+	s.Linux.Seccomp = &specs.LinuxSeccomp{
+		DefaultAction: specs.ActAllow,
+		Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32},
+		Syscalls: []specs.LinuxSyscall{
+			{Names: []string{"mkdir", "mkdirat"}, Action: specs.ActErrno, ErrnoRet: ptr(uint(95))},
+			{Names: []string{"sethostname"}, Action: specs.ActKillProcess},
+		},
+	}
+	r.write(s)
+	res := r.run("run", r.id("a"))
+	if want := "1\n0\nSeccomp:\t2\nSeccomp_filters:\t1\n"; res.out != want || !strings.Contains(res.err, "Operation not supported") {
+		t.Errorf("%q, %q", res.out, res.err)
+	}
+	s.Process.Args = []string{"sleep", "1000"}
+	r.write(s)
+	id := r.id("b")
+	r.must("run", "-d", id)
+	if res := r.run("exec", id, "mkdir", "/tmp/b"); res.status != 1 || !strings.Contains(res.err, "Operation not supported") {
+		t.Errorf("mkdir: %+v", res)
+	}
+	if res := r.run("exec", id, "hostname", "x"); res.status != 128+31 {
+		t.Errorf("sethostname: %+v", res)
+	}
+	r.must("delete", "--force", id)
+}
+
 func TestExecOptions(t *testing.T) {
 	r := newRig(t)
 	r.use("sleep", "1000")
