@@ -22,7 +22,7 @@ func TestLimitsAreShown(t *testing.T) {
 		}},
 		{Limits{Memory: 64 << 20, CPUQuota: 50000, Processes: 100, Swap: 1 << 20}, map[string]string{
 			"/cpu.max": "50000 100000\n", "/memory.max": "67108864\n", "/pids.max": "100\n", "/memory.swap.max": "1048576\n",
-			"/pids.current": "0\n", "/memory.current": "33554432\n",
+			"/pids.current": "0\n", "/memory.current": "0\n",
 		}},
 		{Limits{CPUQuota: 1000, CPUPeriod: 2000}, map[string]string{"/cpu.max": "1000 2000\n"}},
 	} {
