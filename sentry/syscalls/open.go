@@ -23,7 +23,7 @@ var openCalls = []Call{
 	call3(sysno.Dup3, dup3, full),
 	call2(sysno.MemfdCreate, memfdCreate, except("MFD_HUGETLB")),
 	unconfigured(sysno.NameToHandleAt, errno.EOPNOTSUPP, "CONFIG_FHANDLE without a file system that can be exported"),
-	unconfigured(sysno.OpenByHandleAt, errno.EOPNOTSUPP, "CONFIG_FHANDLE without a file system that can be exported"),
+	unconfigured(sysno.OpenByHandleAt, errno.EPERM, "CONFIG_FHANDLE without a file system that can be exported"),
 }
 
 func open(t *kernel.Task, path Path, flags linux.OpenFlags, mode linux.FileMode) (uint64, error) {
