@@ -2,10 +2,11 @@ package clock
 
 import (
 	"container/heap"
-	"sync"
 	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // Expirer is told that a Timer has expired, without a lock held, by a goroutine
@@ -50,7 +51,7 @@ const (
 
 // Wheel holds the armed timers of a kernel. The zero value is ready for use.
 type Wheel struct {
-	mu     sync.Mutex
+	mu     lock.Mutex[lockorder.Clock]
 	heap   timerHeap
 	driver *time.Timer
 	at     time.Time // when driver fires

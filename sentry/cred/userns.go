@@ -1,9 +1,9 @@
 package cred
 
 import (
-	"sync"
-
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // IDMap is one line of uid_map: Length ids from Inside in the namespace are
@@ -17,7 +17,7 @@ type UserNamespace struct {
 	group  KGID
 	level  int
 
-	mu         sync.Mutex
+	mu         lock.Mutex[lockorder.UserNamespace]
 	uids, gids []IDMap // Outside holds root-namespace ids
 	setgroups  string  // "allow" or "deny"
 	ino        uint64
@@ -99,10 +99,14 @@ func (n *UserNamespace) out(id uint32, which func() []IDMap) uint32 {
 }
 
 // UIDMap and GIDMap are the maps as the parent sees them, for /proc.
-func (n *UserNamespace) UIDMap() []IDMap { return n.parentView(n.uids, (*UserNamespace).UID2) }
+func (n *UserNamespace) UIDMap() []IDMap {
+	return n.parentView(func() []IDMap { return n.uids }, (*UserNamespace).UID2)
+}
 
 // GIDMap is UIDMap for groups.
-func (n *UserNamespace) GIDMap() []IDMap { return n.parentView(n.gids, (*UserNamespace).GID2) }
+func (n *UserNamespace) GIDMap() []IDMap {
+	return n.parentView(func() []IDMap { return n.gids }, (*UserNamespace).GID2)
+}
 
 // UID2 and GID2 are UID and GID on plain numbers.
 func (n *UserNamespace) UID2(id uint32) uint32 { return n.UID(KUID(id)) }
@@ -110,10 +114,10 @@ func (n *UserNamespace) UID2(id uint32) uint32 { return n.UID(KUID(id)) }
 // GID2 is UID2 for groups.
 func (n *UserNamespace) GID2(id uint32) uint32 { return n.GID(KGID(id)) }
 
-func (n *UserNamespace) parentView(maps []IDMap, see func(*UserNamespace, uint32) uint32) []IDMap {
+func (n *UserNamespace) parentView(maps func() []IDMap, see func(*UserNamespace, uint32) uint32) []IDMap {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	out := append([]IDMap(nil), maps...)
+	out := append([]IDMap(nil), maps()...)
+	n.mu.Unlock()
 	if n.parent != nil {
 		for i := range out {
 			out[i].Outside = see(n.parent, out[i].Outside)

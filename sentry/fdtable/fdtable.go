@@ -14,11 +14,12 @@
 package fdtable
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
@@ -26,7 +27,7 @@ import (
 type Table struct {
 	refs atomic.Int64
 
-	mu    sync.RWMutex
+	mu    lock.RWMutex[lockorder.FDTable]
 	slots []slot
 	hint  int // no free slot is below
 	used  int

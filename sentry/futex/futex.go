@@ -21,10 +21,11 @@ package futex
 
 import (
 	"hash/maphash"
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
@@ -90,7 +91,7 @@ type Manager struct {
 func NewManager() *Manager { return &Manager{} }
 
 type bucket struct {
-	mu         sync.Mutex
+	mu         lock.Mutex[lockorder.FutexBucket]
 	head, tail *entry
 }
 
@@ -379,7 +380,7 @@ func (t *Manager) lockTwo(k1, k2 Key) (b1, b2 *bucket, unlock func()) {
 		return b1, b1, b1.mu.Unlock
 	}
 	t.buckets[min(i, j)].mu.Lock()
-	t.buckets[max(i, j)].mu.Lock()
+	t.buckets[max(i, j)].mu.LockNested() // by number
 	return b1, b2, func() {
 		b1.mu.Unlock()
 		b2.mu.Unlock()

@@ -3,7 +3,9 @@ package kernel
 import (
 	"sync"
 
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // UTSNamespace holds the host and domain name.
@@ -11,7 +13,7 @@ type UTSNamespace struct {
 	userNS *cred.UserNamespace
 	ino    uint64
 
-	mu           sync.Mutex
+	mu           lock.Mutex[lockorder.UTSNamespace]
 	host, domain string
 }
 

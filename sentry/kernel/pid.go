@@ -1,10 +1,10 @@
 package kernel
 
 import (
-	"sync"
-
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // PID is an identity that a task, a thread group, a process group or a session
@@ -56,7 +56,7 @@ type PIDNamespace struct {
 	dead bool         // init has exited: no more tasks
 	// mortalInit is set before init runs, see LetInitDie.
 	mortalInit bool
-	tasksMu    *sync.RWMutex
+	tasksMu    *lock.RWMutex[lockorder.TaskSet]
 }
 
 func (k *Kernel) newPIDNamespace(parent *PIDNamespace, u *cred.UserNamespace) *PIDNamespace {

@@ -1,17 +1,17 @@
 package kernel
 
 import (
-	"sync"
-
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
 
 // SignalHandlers are the actions of a process, and the lock of the signal state
 // of all tasks that share them (CLONE_SIGHAND).
 type SignalHandlers struct {
-	mu      sync.Mutex
+	mu      lock.Mutex[lockorder.SignalHandlers]
 	actions [linux.NumSignals + 1]linux.SigAction
 }
 

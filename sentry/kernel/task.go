@@ -1,16 +1,17 @@
 package kernel
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fdtable"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/futex"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/mm"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
@@ -37,7 +38,7 @@ type Task struct {
 	vfork      *vforkWait       // the parent that waits for us to let go of its memory
 
 	// Replaced by the task goroutine, read by others: behind mu.
-	mu          sync.Mutex
+	mu          lock.Mutex[lockorder.Task]
 	mm          *mm.MM
 	fds         *fdtable.Table
 	fs          *vfs.FSContext

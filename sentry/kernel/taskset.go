@@ -4,12 +4,14 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
 // taskSet is all tasks and their relations, behind one lock.
 type taskSet struct {
-	mu   sync.RWMutex
+	mu   lock.RWMutex[lockorder.TaskSet]
 	root *PIDNamespace
 	live map[*Task]struct{}
 	// idle is signalled when live becomes empty.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
 
@@ -270,7 +272,7 @@ func (t *Task) Usage() Usage {
 
 // limitSet is the resource limits of a process.
 type limitSet struct {
-	mu sync.Mutex
+	mu lock.Mutex[lockorder.Limits]
 	v  [linux.RLIM_NLIMITS]linux.Rlimit
 }
 

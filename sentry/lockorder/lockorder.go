@@ -3,6 +3,11 @@
 // these classes, and a goroutine takes it only inside those it already holds;
 // tests built with -tags lockcheck enforce that.
 //
+// The order follows from who calls whom: a read or a lookup holds the file's or
+// the directory's lock and may ask anything of the kernel, because procfs shows
+// it; the kernel asks memory, memory asks files for their names. So locks that
+// are held over a file system's methods come first and those of names last.
+//
 // To add a class, put it where it belongs in the list and change the line that
 // follows it. The list is one chain, so that any two classes have an order. The
 // package declares types only and never holds a lock itself.
@@ -10,102 +15,93 @@ package lockorder
 
 import "github.com/bulkhead-sandbox/bulkhead/internal/lock"
 
+// Held over the methods of files and directories.
+type (
+	// FileDescription is an open file's position, over reads and writes.
+	FileDescription struct{ lock.Outermost }
+	// PseudoFile is the content of a made-up file that is being read.
+	PseudoFile struct{ lock.Inside[FileDescription] }
+	// EpollNesting keeps epolls from watching one another in a circle.
+	EpollNesting struct{ lock.Inside[PseudoFile] }
+	// EpollInstance is the interest list of an epoll.
+	EpollInstance struct{ lock.Inside[EpollNesting] }
+	// PipeReader lets one reader at a time use a pipe.
+	PipeReader struct{ lock.Inside[EpollInstance] }
+	// PipeWriter lets one writer at a time use a pipe.
+	PipeWriter struct{ lock.Inside[PipeReader] }
+	// DirRenames serialises renames between directories.
+	DirRenames struct{ lock.Inside[PipeWriter] }
+	// DirInode is a directory's names; parents before children.
+	DirInode struct{ lock.Inside[DirRenames] }
+	// OverlayCopyUp is one file on its way to the upper layer.
+	OverlayCopyUp struct{ lock.Inside[DirInode] }
+	// Inode is a file's attributes and data.
+	Inode struct{ lock.Inside[OverlayCopyUp] }
+	// PipeInode is a pipe's buffer.
+	PipeInode struct{ lock.Inside[Inode] }
+	// GoferClient is the connection to the Gofer.
+	GoferClient struct{ lock.Inside[PipeInode] }
+	// TTY is a terminal and its line discipline, which send signals.
+	TTY struct{ lock.Inside[GoferClient] }
+)
+
 // The tree of tasks, and what hangs from it.
 type (
-	// Control is the sandbox's life cycle as runsc sees it.
-	Control struct{ lock.Outermost }
-	// ExecGate holds back exec and exit while a thread group is down to one.
-	ExecGate struct{ lock.Inside[Control] }
 	// TaskSet is the process tree: parents, children, groups, sessions, IDs.
-	TaskSet struct{ lock.Inside[ExecGate] }
-	// PIDNamespace is the numbers that one namespace has given out.
-	PIDNamespace struct{ lock.Inside[TaskSet] }
-	// Session is a session's terminal and groups.
-	Session struct{ lock.Inside[PIDNamespace] }
-	// ThreadGroup is what the threads of a process share: exit, timers, limits.
-	ThreadGroup struct{ lock.Inside[Session] }
+	TaskSet struct{ lock.Inside[TTY] }
 	// SignalHandlers is a process's table of actions and its pending signals.
-	SignalHandlers struct{ lock.Inside[ThreadGroup] }
-	// Task is one thread's own state.
+	SignalHandlers struct{ lock.Inside[TaskSet] }
+	// Task is what others see of one thread.
 	Task struct{ lock.Inside[SignalHandlers] }
 	// UserNamespace is the ID maps of one user namespace.
 	UserNamespace struct{ lock.Inside[Task] }
 	// UTSNamespace is a host name.
 	UTSNamespace struct{ lock.Inside[UserNamespace] }
-	// IPCNamespace is the tables of System V objects and message queues.
+	// IPCNamespace is the System V objects of a namespace.
 	IPCNamespace struct{ lock.Inside[UTSNamespace] }
-	// IPCObject is one of those objects.
-	IPCObject struct{ lock.Inside[IPCNamespace] }
 )
 
-// Memory. A page fault or a copy may need a file's locks, never the reverse.
+// Memory, then tables of files, then the tree of names.
 type (
 	// MM is an address space's list of mappings.
-	MM struct{ lock.Inside[IPCObject] }
-	// MMStats is counters that are read without the list.
-	MMStats struct{ lock.Inside[MM] }
-)
-
-// Files, from the table of descriptors down to bytes.
-type (
+	MM struct{ lock.Inside[IPCNamespace] }
 	// FSContext is a task's root, working directory and umask.
-	FSContext struct{ lock.Inside[MMStats] }
+	FSContext struct{ lock.Inside[MM] }
 	// FDTable is a table of descriptors.
 	FDTable struct{ lock.Inside[FSContext] }
-	// EpollInstance is the interest list of an epoll.
-	EpollInstance struct{ lock.Inside[FDTable] }
-	// MountNamespace is a tree of mounts.
-	MountNamespace struct{ lock.Inside[EpollInstance] }
-	// Rename serialises renames between directories of one file system.
+	// FileLocks is the record locks of a file.
+	FileLocks struct{ lock.Inside[FDTable] }
+	// FileLockWaits is who waits for whose record locks.
+	FileLockWaits struct{ lock.Inside[FileLocks] }
+	// MountNamespace is the trees of mounts.
+	MountNamespace struct{ lock.Inside[FileLockWaits] }
+	// Rename is the parents and names of dentries.
 	Rename struct{ lock.Inside[MountNamespace] }
-	// FileDescription is an open file's offset and flags.
-	FileDescription struct{ lock.Inside[Rename] }
-	// OverlayCopyUp is one file on its way to the upper layer.
-	OverlayCopyUp struct{ lock.Inside[FileDescription] }
-	// DirInode is a directory's entries; parents before children.
-	DirInode struct{ lock.Inside[OverlayCopyUp] }
-	// DentryCache is the tree of names known to be there, or not there.
-	DentryCache struct{ lock.Inside[DirInode] }
-	// Inode is a file's attributes and data.
-	Inode struct{ lock.Inside[DentryCache] }
-	// PipeInode is a pipe's buffer.
-	PipeInode struct{ lock.Inside[Inode] }
-	// FileLocks is the record locks and leases of a file.
-	FileLocks struct{ lock.Inside[PipeInode] }
+	// DentryCache is a directory's cached children.
+	DentryCache struct{ lock.Inside[Rename] }
+	// DentryLRU is the list of dentries that nobody uses.
+	DentryLRU struct{ lock.Inside[DentryCache] }
 	// Inotify is an inotify instance's watches and queue.
-	Inotify struct{ lock.Inside[FileLocks] }
-	// GoferClient is the connection to the Gofer.
-	GoferClient struct{ lock.Inside[Inotify] }
-)
-
-// Sockets and terminals.
-type (
-	// SocketTable is the names that sockets are bound to.
-	SocketTable struct{ lock.Inside[GoferClient] }
-	// Socket is one endpoint; pairs are locked in the order of their creation.
-	Socket struct{ lock.Inside[SocketTable] }
-	// SocketQueue is an endpoint's queue of messages.
-	SocketQueue struct{ lock.Inside[Socket] }
-	// TTY is a terminal and its line discipline.
-	TTY struct{ lock.Inside[SocketQueue] }
-	// TTYQueue is one direction of a terminal.
-	TTYQueue struct{ lock.Inside[TTY] }
+	Inotify struct{ lock.Inside[DentryLRU] }
+	// Node is what few inodes have: watchers, a bound socket.
+	Node struct{ lock.Inside[Inotify] }
+	// FileOwner is who is told of an open file: by signals, or that it is gone.
+	FileOwner struct{ lock.Inside[Node] }
+	// Registry is the file system types and devices.
+	Registry struct{ lock.Inside[FileOwner] }
 )
 
 // Leaves: nothing but what follows is taken while one of these is held.
 type (
+	// Limits is a process's resource limits, and the settings of /proc/sys.
+	Limits struct{ lock.Inside[Registry] }
 	// FutexBucket is the waiters of some futexes.
-	FutexBucket struct{ lock.Inside[TTYQueue] }
+	FutexBucket struct{ lock.Inside[Limits] }
 	// Clock is a set of timers.
 	Clock struct{ lock.Inside[FutexBucket] }
-	// EpollReady is the ready list of an epoll, filled by wake-ups.
-	EpollReady struct{ lock.Inside[Clock] }
-	// WaitQueue is the waiters of one object.
-	WaitQueue struct{ lock.Inside[EpollReady] }
-	// Limits is a process's resource limits.
-	Limits struct{ lock.Inside[WaitQueue] }
+	// WaitQueue is the waiters of one object, and an epoll's ready list, which
+	// a wake-up fills. An object's before that of an epoll that watches it.
+	WaitQueue struct{ lock.Inside[Clock] }
 	// HostFile is the state of a donated host descriptor.
-	HostFile struct{ lock.Inside[Limits] }
-	// Log is the sink of log lines.
-	Log struct{ lock.Inside[HostFile] }
+	HostFile struct{ lock.Inside[WaitQueue] }
 )

@@ -3,10 +3,11 @@ package pseudo
 import (
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
@@ -51,7 +52,7 @@ func (i *textInode) Open(c vfs.Context, _ vfs.Path, flags linux.OpenFlags) (vfs.
 type textFile struct {
 	inode *textInode
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lockorder.PseudoFile]
 	content []byte
 	made    bool
 }

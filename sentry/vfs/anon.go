@@ -1,11 +1,11 @@
 package vfs
 
 import (
-	"sync"
-
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // AnonInode is an Inode for files without a name (pipes, sockets, eventfds) and
@@ -16,7 +16,7 @@ type AnonInode struct {
 	dev  linux.Dev
 	ino  uint64
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lockorder.Inode]
 	attr    Attr
 	a, m, c linux.Timespec
 }

@@ -2,11 +2,12 @@ package vfs
 
 import (
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // Dentry is a name in the tree: of an inode, or of nothing (a negative dentry,
@@ -37,9 +38,9 @@ type Dentry struct {
 type dirState struct {
 	// mu is the directory lock: held while names are looked up in the file
 	// system, made or removed. It may be held over a call to the Gofer.
-	mu sync.Mutex
+	mu lock.Mutex[lockorder.DirInode]
 
-	childMu  sync.Mutex
+	childMu  lock.Mutex[lockorder.DentryCache]
 	children map[string]*Dentry
 }
 
@@ -276,7 +277,7 @@ func (p Path) debugName() string {
 
 // lru holds dentries that nobody refers to, or did not when last looked at.
 type lru struct {
-	mu    sync.Mutex
+	mu    lock.Mutex[lockorder.DentryLRU]
 	head  Dentry // sentinel of a ring: next is the oldest
 	n     int
 	limit int

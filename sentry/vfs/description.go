@@ -2,12 +2,13 @@ package vfs
 
 import (
 	"math"
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
@@ -37,11 +38,11 @@ type Description struct {
 	wait     waiter.Waitable
 	position Positioner
 
-	offMu sync.Mutex
-	off   int64
+	offMu lock.Mutex[lockorder.FileDescription]
+	off   atomic.Int64 // changed under offMu
 
 	// Watchers are told when the description is gone: epoll.
-	watchMu  sync.Mutex
+	watchMu  lock.Mutex[lockorder.FileOwner]
 	watchers map[DescriptionWatcher]struct{}
 
 	owner signalOwner
@@ -354,7 +355,7 @@ func (d *Description) begin(off int64) (int64, func(end int64), error) {
 	}
 	d.offMu.Lock()
 	d.fetchOffset()
-	return d.off, func(end int64) {
+	return d.off.Load(), func(end int64) {
 		d.storeOffset(end)
 		d.offMu.Unlock()
 	}, nil
@@ -367,12 +368,12 @@ func (d *Description) fetchOffset() {
 		return
 	}
 	if at, err := d.position.Position(); err == nil {
-		d.off = at
+		d.off.Store(at)
 	}
 }
 
 func (d *Description) storeOffset(off int64) {
-	d.off = off
+	d.off.Store(off)
 	if d.position != nil {
 		d.position.SetPosition(off)
 	}
@@ -400,7 +401,7 @@ func (d *Description) Seek(c Context, offset int64, whence int) (int64, error) {
 		return 0, errno.ESPIPE
 	}
 	d.fetchOffset()
-	n, err := d.seeker.Seek(c, d.off, offset, whence)
+	n, err := d.seeker.Seek(c, d.off.Load(), offset, whence)
 	if err != nil {
 		return 0, err
 	}
@@ -429,15 +430,15 @@ func (d *Description) ReadDir(c Context, emit func(Dirent) bool) error {
 		if !emit(e) {
 			return false
 		}
-		d.off = e.Next
+		d.off.Store(e.Next)
 		return true
 	}
-	for d.off < 2 {
-		if !send(d.dotEntry(c, d.off)) {
+	for d.off.Load() < 2 {
+		if !send(d.dotEntry(c, d.off.Load())) {
 			return nil
 		}
 	}
-	err := dir.ReadDir(c, d.off, send)
+	err := dir.ReadDir(c, d.off.Load(), send)
 	d.accessed(c)
 	return err
 }
@@ -460,14 +461,14 @@ func (d *Description) seekDir(offset int64, whence int) (int64, error) {
 	switch whence {
 	case linux.SEEK_SET:
 	case linux.SEEK_CUR:
-		offset += d.off
+		offset += d.off.Load()
 	default:
 		return 0, errno.EINVAL
 	}
 	if offset < 0 {
 		return 0, errno.EINVAL
 	}
-	d.off = offset
+	d.off.Store(offset)
 	return offset, nil
 }
 
@@ -533,12 +534,15 @@ func (d *Description) Flush(c Context) error {
 	return nil
 }
 
-// Offset is the current position, for /proc/PID/fdinfo.
+// Offset is the current position, for /proc/PID/fdinfo. It does not wait for
+// the lock: who reads the fdinfo of the very descriptor that he reads it through
+// holds it.
 func (d *Description) Offset() int64 {
-	d.offMu.Lock()
-	defer d.offMu.Unlock()
-	d.fetchOffset()
-	return d.off
+	if d.offMu.TryLock() {
+		defer d.offMu.Unlock()
+		d.fetchOffset()
+	}
+	return d.off.Load()
 }
 
 // SeekSize is Seek for a file of the given size, without holes: what most
@@ -574,7 +578,7 @@ func SeekSize(pos, offset int64, whence int, size int64) (int64, error) {
 // signalOwner is who gets SIGIO (F_SETOWN, F_SETSIG), kept for the kernel, which
 // knows what it means.
 type signalOwner struct {
-	mu    sync.Mutex
+	mu    lock.Mutex[lockorder.FileOwner]
 	value any
 	sig   linux.Signal
 	async *waiter.Entry // of O_ASYNC, in the file's queue

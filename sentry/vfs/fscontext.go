@@ -1,10 +1,11 @@
 package vfs
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // FSContext is where a task is in the tree: root, working directory, umask and
@@ -13,7 +14,7 @@ import (
 type FSContext struct {
 	refs atomic.Int64
 
-	mu    sync.Mutex
+	mu    lock.Mutex[lockorder.FSContext]
 	root  Path
 	cwd   Path
 	umask linux.FileMode

@@ -2,17 +2,18 @@ package vfs
 
 import (
 	"slices"
-	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
 
 // lockTable holds the locks of one file: those of fcntl, over ranges, and those
 // of flock, which know nothing of each other.
 type lockTable struct {
-	mu     sync.Mutex
+	mu     lock.Mutex[lockorder.FileLocks]
 	ranges []FileLock // by Start; those of one owner do not overlap
 	flocks []flockEntry
 	queue  waiter.Queue
@@ -43,7 +44,7 @@ const (
 
 // lockWaits remembers who waits for whom, to find deadlocks.
 type lockWaits struct {
-	mu    sync.Mutex
+	mu    lock.Mutex[lockorder.FileLockWaits]
 	waits map[any]any
 }
 

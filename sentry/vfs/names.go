@@ -282,7 +282,7 @@ func (w *walker) removeDentry(dir, victim *Dentry, kind victimKind) error {
 		return errno.EPERM
 	}
 	if kind == victimDir {
-		victim.dir.mu.Lock()
+		victim.dir.mu.LockNested() // below the one that is locked
 		defer victim.dir.mu.Unlock()
 		if err := md.Rmdir(w.c, w.last, victim.inode); err != nil {
 			return err

@@ -1,10 +1,11 @@
 package vfs
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // Node is this package's own state of an inode: file locks, watchers, and the
@@ -23,7 +24,7 @@ type Node struct {
 
 // nodeExtra is what few inodes have.
 type nodeExtra struct {
-	mu       sync.Mutex
+	mu       lock.Mutex[lockorder.Node]
 	watchers []Watcher
 	watched  atomic.Int32
 	locks    lockTable

@@ -96,7 +96,7 @@ func (r *renaming) lock() (unlock func()) {
 	}
 	w.renameMu.RUnlock()
 	a.dir.mu.Lock()
-	b.dir.mu.Lock()
+	b.dir.mu.LockNested()
 	return func() {
 		b.dir.mu.Unlock()
 		a.dir.mu.Unlock()
@@ -218,7 +218,7 @@ func (r *renaming) run() error {
 	}
 	exchange := r.flags&linux.RENAME_EXCHANGE != 0
 	if !exchange && r.target.isDir() {
-		r.target.dir.mu.Lock()
+		r.target.dir.mu.LockNested() // an empty directory: nobody goes through it
 		defer r.target.dir.mu.Unlock()
 	}
 	err := src.Rename(r.c, r.from.last, r.source.inode, dst, r.to.last, r.target.inode, r.flags&^linux.RENAME_NOREPLACE)

@@ -10,7 +10,9 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // World is what all tasks of a sandbox share of the virtual file system: the
@@ -19,15 +21,15 @@ import (
 type World struct {
 	// mountMu guards the mount trees of all namespaces and their peer
 	// groups. It is taken for reading when a path crosses a mount point.
-	mountMu sync.RWMutex
+	mountMu lock.RWMutex[lockorder.MountNamespace]
 	mounted map[mountKey]*Mount
 
 	// renameMu guards parent and name of dentries. It is held only over the
 	// change itself.
-	renameMu sync.RWMutex
+	renameMu lock.RWMutex[lockorder.Rename]
 	// dirRenames serializes renames between directories, over the whole
 	// operation: only so "is an ancestor of" cannot change underneath.
-	dirRenames sync.Mutex
+	dirRenames lock.Mutex[lockorder.DirRenames]
 
 	lru lru
 
@@ -54,7 +56,7 @@ func (w *World) Single(key any, make func() any) any {
 
 // registry holds what was registered at start; guarded by mu.
 type registry struct {
-	mu      sync.RWMutex
+	mu      lock.RWMutex[lockorder.Registry]
 	devices map[deviceKey]DeviceOpener
 	types   map[string]FSType
 	fifo    DeviceOpener

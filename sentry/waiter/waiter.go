@@ -14,8 +14,10 @@
 package waiter
 
 import (
-	"sync"
 	"sync/atomic"
+
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // Events are poll(2)'s bits.
@@ -85,7 +87,7 @@ type Waitable interface {
 // Queue is a list of entries. The zero value is ready for use.
 type Queue struct {
 	n          atomic.Int32
-	mu         sync.Mutex
+	mu         lock.Mutex[lockorder.WaitQueue]
 	head, tail *Entry
 }
 
@@ -132,7 +134,8 @@ func (q *Queue) Notify(ev Events) {
 	if q.n.Load() == 0 {
 		return
 	}
-	q.mu.Lock()
+	// A Waker may notify the queue of an epoll that watches this object.
+	q.mu.LockNested()
 	defer q.mu.Unlock()
 	used := false
 	for e := q.head; e != nil; e = e.next {

@@ -20,11 +20,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
@@ -41,12 +42,12 @@ const (
 type Instance struct {
 	queue waiter.Queue // of those who wait for the instance
 
-	mu    sync.Mutex
+	mu    lock.Mutex[lockorder.EpollInstance]
 	items map[*vfs.Description][]*item // nearly always one each
 	// released is set by Release: nothing is added any more.
 	released bool
 
-	readyMu sync.Mutex
+	readyMu lock.Mutex[lockorder.WaitQueue]
 	ready   itemList
 
 	// parents counts the interests of other instances in this one; guarded
@@ -172,7 +173,7 @@ func (ep *Instance) findLocked(d *vfs.Description, fd linux.FD) *item {
 // something is ready already.
 func (it *item) armLocked() {
 	d := it.d
-	it.ep.readyMu.Lock()
+	it.ep.readyMu.LockNested()
 	it.disabled = false
 	it.ep.readyMu.Unlock()
 	it.entry = waiter.Entry{Mask: it.wants() | waiter.Always, Waker: it}
@@ -191,7 +192,7 @@ func (it *item) wants() waiter.Events { return waiter.Events(it.event.Events &^ 
 // looked at.
 func (it *item) Wake(*waiter.Entry, waiter.Events) bool {
 	ep := it.ep
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	if it.disabled {
 		ep.readyMu.Unlock()
 		return false
@@ -209,7 +210,7 @@ func (it *item) Wake(*waiter.Entry, waiter.Events) bool {
 // watchers.
 func (ep *Instance) dropLocked(it *item) {
 	it.d.Unregister(&it.entry)
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	it.disabled = true
 	if it.onReady {
 		ep.ready.remove(it)
@@ -260,7 +261,7 @@ type Event struct {
 // once; those that are level-triggered and still ready go to the end of the
 // list.
 func (ep *Instance) Collect(max int) []Event {
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	n := ep.ready.n
 	ep.readyMu.Unlock()
 	if n == 0 {
@@ -291,7 +292,7 @@ func (ep *Instance) Collect(max int) []Event {
 
 // pop takes the first item from the ready list.
 func (ep *Instance) pop() *item {
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	defer ep.readyMu.Unlock()
 	it := ep.ready.head
 	if it != nil {
@@ -303,7 +304,7 @@ func (ep *Instance) pop() *item {
 // reported does what the item's flags ask for after an event.
 func (ep *Instance) reported(it *item) {
 	flags := it.event.Events
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	defer ep.readyMu.Unlock()
 	switch {
 	case flags&linux.EPOLLONESHOT != 0:
@@ -320,7 +321,7 @@ func (ep *Instance) reported(it *item) {
 func (ep *Instance) PutBack(events []Event) {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	defer ep.readyMu.Unlock()
 	for _, ev := range events {
 		if ep.findLocked(ev.item.d, ev.item.fd) != ev.item {
@@ -360,7 +361,7 @@ func (ep *Instance) Wait(s waiter.Sleeper, max int, d waiter.Deadline) ([]Event,
 }
 
 func (ep *Instance) hasReady() bool {
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	defer ep.readyMu.Unlock()
 	return ep.ready.n > 0
 }
@@ -370,10 +371,11 @@ func (ep *Instance) Ready(want waiter.Events) waiter.Events {
 	if want&waiter.Readable == 0 || !ep.hasReady() {
 		return 0
 	}
-	ep.mu.Lock()
+	// An epoll that watches this one may hold its own.
+	ep.mu.LockNested()
 	defer ep.mu.Unlock()
 	for {
-		ep.readyMu.Lock()
+		ep.readyMu.LockNested()
 		it := ep.ready.head
 		ep.readyMu.Unlock()
 		if it == nil {
@@ -389,7 +391,7 @@ func (ep *Instance) Ready(want waiter.Events) waiter.Events {
 // dropStale takes an item off the ready list unless it has just become ready
 // again.
 func (ep *Instance) dropStale(it *item) {
-	ep.readyMu.Lock()
+	ep.readyMu.LockNested()
 	if it.onReady {
 		ep.ready.remove(it)
 	}

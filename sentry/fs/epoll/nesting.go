@@ -1,14 +1,14 @@
 package epoll
 
 import (
-	"sync"
-
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 )
 
 // nesting guards which instances watch which, of all kernels: interests of
 // instances in instances are rare.
-var nesting sync.Mutex
+var nesting lock.Mutex[lockorder.EpollNesting]
 
 // maxNesting is how many instances may stand in a chain, as on Linux
 // (EP_MAX_NESTS edges).

@@ -9,11 +9,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
@@ -33,7 +34,7 @@ type File struct {
 	mode  Mode
 	queue waiter.Queue
 
-	mu    sync.Mutex
+	mu    lock.Mutex[lockorder.Inode]
 	count uint64
 }
 

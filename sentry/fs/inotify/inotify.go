@@ -15,11 +15,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
@@ -38,7 +39,7 @@ const always = linux.IN_UNMOUNT | linux.IN_IGNORED | linux.IN_Q_OVERFLOW
 type Instance struct {
 	queue waiter.Queue
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lockorder.Inotify]
 	events  []event
 	watches map[int32]*watch
 	byNode  map[*vfs.Node]*watch

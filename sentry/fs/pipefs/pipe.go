@@ -18,10 +18,11 @@
 package pipefs
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
@@ -52,11 +53,12 @@ type Pipe struct {
 	// anonymous is that of pipe(2), which has no name in a file system.
 	anonymous bool
 
-	reading, writing sync.Mutex
+	reading lock.Mutex[lockorder.PipeReader]
+	writing lock.Mutex[lockorder.PipeWriter]
 
 	queue waiter.Queue
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lockorder.PipeInode]
 	slots   []slot // the ring; its length is a power of two
 	head    int    // of the oldest slot
 	used    int    // how many slots hold bytes

@@ -158,5 +158,5 @@ func lockBoth(a, b *Pipe) {
 		a, b = b, a
 	}
 	a.mu.Lock()
-	b.mu.Lock()
+	b.mu.LockNested() // by number
 }

@@ -408,3 +408,27 @@ func readAt(x guest, d *vfs.Description, off int64, n int) (string, error) {
 	got, err := d.Read(x.task, usermem.OwnBuffer(buf), off, vfs.Wait)
 	return string(buf[:got]), err
 }
+
+func TestOwnFDInfoDoesNotWaitForItself(t *testing.T) {
+	inGuest(t, func(x guest) {
+		d, err := x.open("/proc/self/fdinfo", linux.O_RDONLY)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.task.FDs().Add(d, 0, 3, 100); err != nil {
+			t.Fatal(err)
+		}
+		own, err := x.open("/proc/self/fdinfo/3", linux.O_RDONLY)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.task.FDs().Replace(own, 0, 3, 100); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 100)
+		n, err := own.Read(x.task, usermem.OwnBuffer(buf), vfs.CurrentOffset, vfs.Wait)
+		if err != nil || !strings.HasPrefix(string(buf[:n]), "pos:\t0\n") {
+			t.Errorf("%q %v", buf[:n], err)
+		}
+	})
+}

@@ -200,7 +200,7 @@ func (d *directory) Rmdir(_ vfs.Context, name string, victim vfs.Inode) error {
 // die takes the links of an empty directory; false if it is not empty. Package
 // vfs keeps others from creating in it meanwhile.
 func (d *directory) die() bool {
-	d.mu.Lock()
+	d.mu.LockNested() // below the parent
 	defer d.mu.Unlock()
 	if len(d.entries) > 0 {
 		return false

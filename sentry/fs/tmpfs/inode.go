@@ -3,11 +3,12 @@ package tmpfs
 import (
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/lock"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/lockorder"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
@@ -22,7 +23,7 @@ type inode struct {
 	// free gives back what the kind of file holds.
 	free func()
 
-	mu       sync.RWMutex
+	mu       lock.RWMutex[lockorder.Inode]
 	attr     vfs.Attr
 	nlink    uint32
 	a, m, c  linux.Timespec
@@ -71,7 +72,7 @@ func (i *inode) freeIfGone() {
 
 // addLink and dropLink count names. The caller updates the directory.
 func (i *inode) addLink() {
-	i.mu.Lock()
+	i.mu.LockNested() // the directory of the new name is locked
 	i.nlink++
 	i.c = vfs.Now()
 	i.mu.Unlock()
