@@ -104,11 +104,11 @@ var dialogues = []dialogue{
 			{rows: 41, columns: 101},
 			{keys: "stty size\n", expect: "41 101\r\n"},
 			{expect: prompt},
-			{keys: "trap 'echo win''dow changed' WINCH; echo set-$?\n", expect: "set-0\r\n"},
-			{expect: prompt},
-			{keys: "while sleep 0.1; do :; done\n", expect: "\r\n"},
+			// It ends by itself: a key that interrupts is lost, on Linux too, when
+			// it comes between two commands of a loop.
+			{keys: "bash -c 'trap \"echo win\"\"dow changed; exit\" WINCH; echo lis\"\"tens; while sleep 0.1; do :; done'\n", expect: "listens\r\n"},
 			{rows: 30, columns: 90, expect: "window changed\r\n"},
-			{keys: interrupt, expect: prompt},
+			{expect: prompt},
 			{keys: "exit 3\n", expect: "exit"},
 		},
 		status: 3,
