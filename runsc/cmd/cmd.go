@@ -59,6 +59,9 @@ func Main(args []string) int {
 			return standInMain(args[2:])
 		}
 	}
+	if err := keepDescriptors(); err != nil {
+		return exitStatus(err)
+	}
 	return exitStatus(app().Run(context.Background(), args))
 }
 

@@ -322,6 +322,18 @@ func TestSentryIsConfined(t *testing.T) {
 	}
 }
 
+func TestCallersDescriptorsStayOutside(t *testing.T) {
+	h := newHost(t)
+	const left = 200
+	if err := unix.Dup3(0, left, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(left)
+	if out := h.must("do", "fstat", "200", "exit", "0"); out != "200 bad file descriptor\n" {
+		t.Errorf("got %q", out)
+	}
+}
+
 func TestExec(t *testing.T) {
 	h := newHost(t)
 	h.bundle(nil, "sleep", "")

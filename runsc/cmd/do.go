@@ -269,6 +269,7 @@ func doTerminal(c *sandbox.Config) (*doConsole, error) {
 
 func (t *doConsole) attach() (release func(), err error) {
 	if t.pty == nil {
+		releaseStdio()
 		return func() {}, nil
 	}
 	t.pty.Slave.Close()

@@ -206,7 +206,11 @@ func (e *execution) runHere() (int, error) {
 			return 0, err
 		}
 	}
-	return standIn(&e.order, e.stdio, nil, e.extra, func(error) {})
+	return standIn(&e.order, e.stdio, nil, e.extra, func(err error) {
+		if err == nil {
+			releaseStdio()
+		}
+	})
 }
 
 // runOnTerminal connects our terminal with one of the container's. Its other end

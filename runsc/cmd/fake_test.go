@@ -99,6 +99,10 @@ func (p *fakeProcess) run() {
 			b := make([]byte, n)
 			n, _ = p.files[0].Read(b)
 			p.files[1].Write(b[:n])
+		case "fstat": // whether a descriptor is open
+			n, _ := strconv.Atoi(arg)
+			_, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
+			fmt.Fprintln(p.files[1], arg, err)
 		case "stat": // whether a host path can be seen
 			_, err := os.Stat(arg)
 			fmt.Fprintln(p.files[1], arg, err)

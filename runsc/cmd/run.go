@@ -96,6 +96,8 @@ func runAttached(s *container.Store, args *container.CreateArgs, keep bool) (int
 			return 0, startFailed(c, err)
 		}
 		defer terminal.Close()
+	} else {
+		releaseStdio()
 	}
 	if err := c.Start(warn); err != nil {
 		return 0, startFailed(c, err)

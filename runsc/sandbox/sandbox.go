@@ -192,6 +192,11 @@ type childSpec struct {
 	attr  *syscall.SysProcAttr
 }
 
+// childEnv is all of the environment: nothing of the caller's steers them. The
+// Go runtime is kept from holding its starter's cgroup files open, which it
+// does to follow CPU limits.
+var childEnv = []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
+
 func spawn(spec childSpec) (*child, error) {
 	exe, closeExe, err := executable(spec.attr)
 	if err != nil {
@@ -213,7 +218,7 @@ func spawn(spec childSpec) (*child, error) {
 	cmd := &exec.Cmd{
 		Path:        exe,
 		Args:        spec.args,
-		Env:         []string{}, // nothing of the caller's environment steers them
+		Env:         childEnv,
 		ExtraFiles:  append([]*os.File{configR, causeW}, spec.files...),
 		SysProcAttr: spec.attr,
 	}

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,4 +177,29 @@ func TestStandardInput(t *testing.T) {
 	if err != nil || len(out) != 50000 {
 		t.Errorf("cat gave %d bytes, %v", len(out), err)
 	}
+}
+
+// Whoever reads a container's output sees when the container closes it.
+func TestClosedOutputEnds(t *testing.T) {
+	r := newRig(t)
+	r.use("sh", "-c", "echo end; exec >&-; sleep 1000")
+	id := r.id("a")
+	cmd, cancel := r.command("run", id)
+	defer cancel()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := io.ReadAll(out); err != nil || string(raw) != "end\n" {
+		t.Errorf("read %q, %v", raw, err)
+	}
+	if s := r.stateOf(id); s.Status != specs.StateRunning {
+		t.Errorf("the output ended with the container: %+v", s)
+	}
+	r.must("kill", id, "KILL")
+	cmd.Wait()
+	r.run("delete", "-f", id) // run may have done so
 }
