@@ -142,13 +142,14 @@ func testEmpty(t *testing.T, p platform.Platform) {
 
 func testFaults(t *testing.T, p platform.Platform) {
 	const mapErr, accErr, adrErr = 1, 2, 2
+	const write, user = 2, 4 // of the error code
 	g := newGuest(t, p, store)
 	g.regs.Rdi, g.regs.Rsi, g.regs.Rax = freeAddr, 42, 1
 	if ev := g.fault(linux.SIGSEGV); ev.Code != mapErr || ev.Addr != freeAddr || ev.TrapNo != 14 {
 		t.Errorf("nothing mapped: %+v", ev)
 	}
 	g.mmap(freeAddr, pageSize, linux.PROT_READ)
-	if ev := g.fault(linux.SIGSEGV); ev.Code != accErr || ev.Addr != freeAddr {
+	if ev := g.fault(linux.SIGSEGV); ev.Code != accErr || ev.Addr != freeAddr || ev.ErrCode&(write|user) != write|user {
 		t.Errorf("read-only: %+v", ev)
 	}
 	g.ok(g.as.Protect(g.th, freeAddr, pageSize, readWrite))

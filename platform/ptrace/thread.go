@@ -180,7 +180,11 @@ func (t *thread) event(status unix.WaitStatus, regs *platform.Registers) (platfo
 		regs.OrigRax = uint64(info.Syscall)
 		return platform.Event{Kind: platform.Syscall}, true
 	case unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGTRAP:
-		return faultEvent(linux.Signal(signal), &info), true
+		ev := faultEvent(linux.Signal(signal), &info)
+		if ev.TrapNo == trapPage {
+			ev.ErrCode |= t.accessKind(&ev)
+		}
+		return ev, true
 	}
 	return platform.Event{}, false
 }
@@ -224,8 +228,26 @@ const (
 	siKernel = 0x80
 )
 
+// accessKind finds out for a page fault's error code what the host does not
+// tell a tracer either: a fault at the program counter is a fetch, and one on a
+// page that can be read a write. Elsewhere a write looks like a read.
+func (t *thread) accessKind(ev *platform.Event) uint64 {
+	const pfPresent, pfWrite, pfFetch = 1, 2, 16
+	if uint64(ev.Addr) == t.regs.Rip {
+		return pfFetch
+	}
+	var b [1]byte
+	if ev.ErrCode&pfPresent == 0 || within(ev.Addr, 1) == 0 {
+		return 0
+	}
+	if _, err := host.ReadProcess(t.as.pid, b[:], ev.Addr); err != nil {
+		return 0
+	}
+	return pfWrite
+}
+
 // faultEvent derives from the signal what the host does not tell a tracer: the
-// exception. The error code of a page fault lacks whether it was a write.
+// exception.
 func faultEvent(signal linux.Signal, info *host.SigInfo) platform.Event {
 	const (
 		segvAccErr, segvPkuErr  = 2, 4
