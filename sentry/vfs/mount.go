@@ -80,6 +80,7 @@ func newMount(w *World, sb *super, root *Dentry, source string, flags uint32) *M
 	m := &Mount{world: w, sb: sb, root: root, source: source, id: int(w.nextMount.Add(1))}
 	m.refs.Store(1)
 	m.flags.Store(flags & mountFlags)
+	w.mounts.Add(1)
 	sb.incRef()
 	root.incRef()
 	return m
@@ -97,6 +98,7 @@ func (m *Mount) decRef() {
 	if n < 0 {
 		panic("vfs: mount released twice: " + m.source)
 	}
+	m.world.mounts.Add(-1)
 	m.root.decRef()
 	m.sb.decRef()
 }

@@ -35,6 +35,9 @@ func (w *World) mountSuper(sb *super, source string, target Path, flags uint32) 
 	w.mountMu.Lock()
 	err := w.canMountOn(target)
 	if err == nil {
+		err = w.roomFor(1, target)
+	}
+	if err == nil {
 		w.attach(m, target)
 	}
 	w.mountMu.Unlock()
@@ -175,9 +178,12 @@ func (w *World) bindPath(from, at Path, flags uint32, adjust func(*Mount)) error
 	if err := w.canMountOn(at); err != nil {
 		return err
 	}
-	deep := oneMount
+	deep, size := oneMount, 1
 	if flags&linux.MS_REC != 0 {
-		deep = wholeTree
+		deep, size = wholeTree, from.Mount.size()
+	}
+	if err := w.roomFor(size, at); err != nil {
+		return err
 	}
 	m := w.copyTree(from.Mount, from.Dentry, deep, copyPrivate)
 	adjust(m)

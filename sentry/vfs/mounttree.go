@@ -2,6 +2,8 @@ package vfs
 
 import (
 	"slices"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 )
 
 // The functions here change the mount trees. All hold World.mountMu for
@@ -30,6 +32,49 @@ func (w *World) attachOne(m *Mount, p Path) {
 	p.Mount.children = append(p.Mount.children, m)
 	w.mounted[mountKey{p.Mount, p.Dentry}] = m
 	m.each(func(x *Mount) { x.ns = p.Mount.ns })
+}
+
+// maxMounts bounds the mounts of the sandbox: a few binds of a tree into itself
+// would otherwise fill any memory. It is Linux's fs.mount-max.
+const maxMounts = 100000
+
+// roomFor says ENOSPC if a tree of n mounts on p, with all that propagation makes
+// of it, would be too many.
+func (w *World) roomFor(n int, p Path) error {
+	if w.mounts.Load()+int64(n)*int64(1+len(w.receivers(p.Mount))) > maxMounts {
+		return errno.ENOSPC
+	}
+	return nil
+}
+
+// receivers are the mounts that get what is mounted on m.
+func (w *World) receivers(m *Mount) map[*Mount]bool {
+	seen := map[*Mount]bool{}
+	var visit func(g *peerGroup)
+	visit = func(g *peerGroup) {
+		for _, list := range [][]*Mount{g.members, g.slaves} {
+			for _, x := range list {
+				if x == m || seen[x] {
+					continue
+				}
+				seen[x] = true
+				if x.group != nil && x.group != g {
+					visit(x.group)
+				}
+			}
+		}
+	}
+	if m.group != nil {
+		visit(m.group)
+	}
+	return seen
+}
+
+// size is the number of mounts of a tree.
+func (m *Mount) size() int {
+	n := 0
+	m.each(func(*Mount) { n++ })
+	return n
 }
 
 // each calls f for m and all mounts below it.

@@ -31,7 +31,8 @@ type World struct {
 	// operation: only so "is an ancestor of" cannot change underneath.
 	dirRenames lock.Mutex[lockorder.DirRenames]
 
-	lru lru
+	mounts atomic.Int64 // that exist
+	lru    lru
 
 	nextIno   atomic.Uint64
 	nextDev   atomic.Uint32

@@ -159,3 +159,18 @@ func TestSmallFileMovesToMemfd(t *testing.T) {
 		t.Errorf("%d blocks, want those of two pages", s.Blocks)
 	}
 }
+
+func FuzzOptions(f *testing.F) {
+	for _, s := range []string{"", "size=64k,mode=755", "size=50%", "nr_inodes=1k,uid=0,gid=4294967295", "size=-1", "mode=99999999", ",,=,"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		o, err := ParseOptions(s)
+		if err != nil && err != errno.EINVAL {
+			t.Errorf("%q: %v", s, err)
+		}
+		if err == nil && (o.SizePages < 0 || o.MaxInodes < 0 || o.Mode&^linux.S_IALLUGO != 0) {
+			t.Errorf("%q: %+v", s, o)
+		}
+	})
+}

@@ -280,3 +280,15 @@ func TestResolveFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestMountsAreBounded(t *testing.T) {
+	e := newEnv(t)
+	want(t, mount(e, "", "/", "", linux.MS_SHARED), 0, "share")
+	var err error
+	for range 30 { // each doubles the mounts
+		if err = mount(e, "/", "a", "", linux.MS_BIND|linux.MS_REC); err != nil {
+			break
+		}
+	}
+	want(t, err, errno.ENOSPC, "binding the tree into itself for ever")
+}
