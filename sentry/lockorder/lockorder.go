@@ -17,18 +17,20 @@ import "github.com/bulkhead-sandbox/bulkhead/internal/lock"
 
 // Held over the methods of files and directories.
 type (
+	// PipeReader lets one reader at a time use a pipe; splice(2) writes to a
+	// file meanwhile.
+	PipeReader struct{ lock.Outermost }
 	// FileDescription is an open file's position, over reads and writes.
-	FileDescription struct{ lock.Outermost }
+	FileDescription struct{ lock.Inside[PipeReader] }
 	// PseudoFile is the content of a made-up file that is being read.
 	PseudoFile struct{ lock.Inside[FileDescription] }
 	// EpollNesting keeps epolls from watching one another in a circle.
 	EpollNesting struct{ lock.Inside[PseudoFile] }
 	// EpollInstance is the interest list of an epoll.
 	EpollInstance struct{ lock.Inside[EpollNesting] }
-	// PipeReader lets one reader at a time use a pipe.
-	PipeReader struct{ lock.Inside[EpollInstance] }
-	// PipeWriter lets one writer at a time use a pipe.
-	PipeWriter struct{ lock.Inside[PipeReader] }
+	// PipeWriter lets one writer at a time use a pipe; sendfile(2) holds the
+	// source's position meanwhile.
+	PipeWriter struct{ lock.Inside[EpollInstance] }
 	// DirRenames serialises renames between directories.
 	DirRenames struct{ lock.Inside[PipeWriter] }
 	// DirInode is a directory's names; parents before children.
@@ -47,8 +49,13 @@ type (
 
 // The tree of tasks, and what hangs from it.
 type (
+	// Clock is the armed timers; those of CPU time ask what a process has used.
+	Clock struct{ lock.Inside[TTY] }
+	// FutexBucket is the waiters of some futexes; the owner of one with
+	// priority inheritance is looked up under it.
+	FutexBucket struct{ lock.Inside[Clock] }
 	// TaskSet is the process tree: parents, children, groups, sessions, IDs.
-	TaskSet struct{ lock.Inside[TTY] }
+	TaskSet struct{ lock.Inside[FutexBucket] }
 	// SignalHandlers is a process's table of actions and its pending signals.
 	SignalHandlers struct{ lock.Inside[TaskSet] }
 	// Task is what others see of one thread.
@@ -95,13 +102,9 @@ type (
 type (
 	// Limits is a process's resource limits, and the settings of /proc/sys.
 	Limits struct{ lock.Inside[Registry] }
-	// FutexBucket is the waiters of some futexes.
-	FutexBucket struct{ lock.Inside[Limits] }
-	// Clock is a set of timers.
-	Clock struct{ lock.Inside[FutexBucket] }
 	// WaitQueue is the waiters of one object, and an epoll's ready list, which
 	// a wake-up fills. An object's before that of an epoll that watches it.
-	WaitQueue struct{ lock.Inside[Clock] }
+	WaitQueue struct{ lock.Inside[Limits] }
 	// HostFile is the state of a donated host descriptor.
 	HostFile struct{ lock.Inside[WaitQueue] }
 )
