@@ -340,3 +340,48 @@ func TestLowerTreeThatChanges(t *testing.T) {
 type keepTmpfs struct{ *tmpfs.FS }
 
 func (keepTmpfs) Release() {}
+
+func TestSeveralLowerLayers(t *testing.T) {
+	w := vfs.NewWorld()
+	layer := func(prepare func(*vfstest.Env)) vfs.FileSystem {
+		fs := tmpfs.New(w, tmpfs.Options{Mode: 0o755})
+		prepare(vfstest.NewEnvIn(t, w, keepTmpfs{fs}))
+		return keepTmpfs{fs}
+	}
+	bottom := layer(func(e *vfstest.Env) {
+		e.Mkdir("d", 0o755)
+		e.WriteFile("d/bottom", "b")
+		e.WriteFile("d/both", "bottom")
+		e.WriteFile("d/gone", "")
+		e.Mkdir("hidden", 0o755)
+		e.WriteFile("hidden/x", "")
+	})
+	top := layer(func(e *vfstest.Env) {
+		e.Mkdir("d", 0o700)
+		e.WriteFile("d/both", "top")
+		e.WriteFile("d/top", "t")
+		e.Mknod("d/gone", linux.S_IFCHR, 0)
+		e.WriteFile("hidden", "a file now")
+	})
+	fs, err := New(w, tmpfs.New(w, tmpfs.Options{}), top, bottom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := vfstest.NewEnvIn(t, w, keepLower{fs})
+	if got := e.List("d"); !slices.Equal(got, []string{"both", "top", "bottom"}) {
+		t.Errorf("names %v", got)
+	}
+	if got := e.ReadFile("d/both") + e.ReadFile("d/bottom") + e.ReadFile("hidden"); got != "topba file now" {
+		t.Errorf("contents %q", got)
+	}
+	if s := e.MustStat("d"); s.Mode != linux.S_IFDIR|0o700 {
+		t.Errorf("mode %o", s.Mode)
+	}
+	_, err = e.Stat("d/gone")
+	want(t, err, errno.ENOENT, "what the top layer removed")
+	e.WriteFile("d/gone", "again")
+	want(t, e.Unlink("d/both"), 0, "unlink")
+	if got := e.List("d"); !slices.Equal(got, []string{"gone", "top", "bottom"}) {
+		t.Errorf("names %v", got)
+	}
+}
