@@ -330,10 +330,32 @@ func (t *Task) Limit(r linux.RlimitResource) linux.Rlimit { return t.group.limit
 // A Task is a usermem.Memory and a futex.Memory: its current address space.
 
 // CopyIn copies from the task's memory.
-func (t *Task) CopyIn(dst []byte, addr usermem.Addr) (int, error) { return t.mm.CopyIn(dst, addr) }
+func (t *Task) CopyIn(dst []byte, addr usermem.Addr) (int, error) {
+	n, err := t.mm.CopyIn(dst, addr)
+	for err == errno.EFAULT && t.grows(addr+usermem.Addr(n)) {
+		var more int
+		more, err = t.mm.CopyIn(dst[n:], addr+usermem.Addr(n))
+		n += more
+	}
+	return n, err
+}
 
 // CopyOut copies into the task's memory.
-func (t *Task) CopyOut(addr usermem.Addr, src []byte) (int, error) { return t.mm.CopyOut(addr, src) }
+func (t *Task) CopyOut(addr usermem.Addr, src []byte) (int, error) {
+	n, err := t.mm.CopyOut(addr, src)
+	for err == errno.EFAULT && t.grows(addr+usermem.Addr(n)) {
+		var more int
+		more, err = t.mm.CopyOut(addr+usermem.Addr(n), src[n:])
+		n += more
+	}
+	return n, err
+}
+
+// grows says whether a copy that faulted at addr may be tried again there: a
+// stack has grown, as for a fault of the guest's own.
+func (t *Task) grows(addr usermem.Addr) bool {
+	return t.mm.HandleFault(t.thread, addr) == nil
+}
 
 // CopyInVec copies from several ranges of the task's memory.
 func (t *Task) CopyInVec(dst []byte, vec []usermem.Range) (int, error) {
