@@ -682,7 +682,7 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("--version: %q", out)
 	}
 	h.fails(3, []string{"frobnicate"}, "frobnicate")
-	for _, args := range [][]string{{"state"}, {"state", "a", "b"}, {"run", "--frobnicate", "a"}, {"--overlay", "x", "list"}, {"--log-format", "x", "list"}} {
+	for _, args := range [][]string{{"state"}, {"state", "a", "b"}, {"run", "--frobnicate", "a"}, {"--overlay", "x", "list"}, {"--platform", "x", "list"}, {"--log-format", "x", "list"}} {
 		if _, errOut, status := h.runsc(args...); status != 1 || errOut == "" {
 			t.Errorf("runsc %v: status %d, %q", args, status, errOut)
 		}

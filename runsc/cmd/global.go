@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/bulkhead-sandbox/bulkhead/platform/all"
 	"github.com/bulkhead-sandbox/bulkhead/runsc/cgroup"
 	"github.com/bulkhead-sandbox/bulkhead/runsc/container"
 	"github.com/bulkhead-sandbox/bulkhead/runsc/specconv"
@@ -29,9 +30,6 @@ const (
 	cacheExclusive = "exclusive"
 )
 
-// defaultPlatform works on every host.
-const defaultPlatform = "ptrace"
-
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "debug", Usage: "enable debug logging"},
@@ -42,7 +40,7 @@ func globalFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\" for e.g. \"system.slice:runsc:434234\""},
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "accepted for compatibility: a cgroup that nobody asked for may always be missing"},
 
-		&cli.StringFlag{Name: "platform", Value: defaultPlatform, Usage: "how system calls of the workload are trapped"},
+		&cli.StringFlag{Name: "platform", Value: all.Default().Name, Usage: "how system calls of the workload are trapped"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "what the sandbox's network reaches ('none': its own loopback)"},
 		&cli.StringFlag{Name: "overlay", Value: overlayNone, Usage: "where writes to the root file system go ('none': to the bundle, or 'root:memory')"},
 		&cli.StringFlag{Name: "root-cache", Value: cacheRelaxed, Usage: "how long what was seen of the root file system is believed ('relaxed': for a second, 'exclusive': for good, when nobody else changes it)"},
@@ -78,6 +76,9 @@ func inUserNamespace() bool {
 
 // before checks the global flags and opens the log.
 func before(ctx context.Context, cmd *cli.Command) (context.Context, error) {
+	if _, err := all.Lookup(cmd.String("platform")); err != nil {
+		return ctx, err
+	}
 	if v := cmd.String("network"); v != "none" {
 		return ctx, fmt.Errorf("--network %q is not supported, only \"none\"", v)
 	}

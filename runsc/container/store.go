@@ -114,6 +114,15 @@ func OpenStore(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
+	// The default of an ordinary user may be in /tmp, where others could have
+	// made it first, and whoever owns it can put containers into it.
+	var stat unix.Stat_t
+	if err := unix.Stat(dir, &stat); err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	if uid := int(stat.Uid); uid != os.Geteuid() && uid != 0 {
+		return nil, fmt.Errorf("state directory %s belongs to user %d", dir, uid)
+	}
 	return &Store{dir: dir}, nil
 }
 
