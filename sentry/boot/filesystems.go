@@ -7,6 +7,9 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/proc"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/sys"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/tmpfs"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/ipc"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/syscalls"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
 
@@ -25,8 +28,19 @@ func (s *sandbox) fileSystems() []vfs.FSType {
 }
 
 func (s *sandbox) registerFileSystems() {
-	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls()}
+	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls(), IPC: s.ipcFiles()}
 	s.world.RegisterFS(s.fileSystems()...)
 	s.world.RegisterFIFO(pipefs.OpenFIFO)
 	dev.Register(s.world)
+}
+
+// ipcFiles are those of /proc/sysvipc.
+func (s *sandbox) ipcFiles() []proc.IPCFile {
+	var files []proc.IPCFile
+	for name, table := range ipc.Tables {
+		files = append(files, proc.IPCFile{Name: name, Show: func(c vfs.Context, ns *kernel.IPCNamespace) []byte {
+			return table(syscalls.SysV(s.k, ns), c.Creds().UserNS)
+		}})
+	}
+	return files
 }

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -189,4 +190,20 @@ func TestQueueFills(t *testing.T) {
 	want(t, ns.MsgSet(user(0), id, linux.MsqidDS{QBytes: 1 << 20}), errno.EPERM, "a larger queue without the right")
 	want(t, ns.MsgSet(by, id, linux.MsqidDS{QBytes: 1 << 20, Perm: linux.IPCPerm{Mode: 0o600}}), nil, "a larger queue")
 	want(t, ns.Msgsnd(by, id, 1, text, linux.IPC_NOWAIT), nil, "send again")
+}
+
+func TestTables(t *testing.T) {
+	ns, by := New(0), root(7)
+	must(ns.Msgget(by, 0x11, 0o640|linux.IPC_CREAT))(t)
+	must(ns.Semget(by, linux.IPC_PRIVATE, 3, 0o600))(t)
+	u := by.Creds().UserNS
+	for kind, want := range map[string]string{
+		"msg": "        17          0   640           0          0     0     0     0     0     0     0          0          0 ",
+		"sem": "         0          0   600          3     0     0     0     0          0 ",
+		"shm": "",
+	} {
+		if got := string(Tables[kind](ns, u)); !strings.HasPrefix(got, want) || (want == "") != (got == "") {
+			t.Errorf("%s: %q, want %q", kind, got, want)
+		}
+	}
 }

@@ -31,8 +31,13 @@ var sysvCalls = []Call{
 // sysvKey is where the System V objects hang in an IPC namespace.
 type sysvKey struct{}
 
+// SysV is the System V part of an IPC namespace, for /proc/sysvipc.
+func SysV(k *kernel.Kernel, ns *kernel.IPCNamespace) *ipc.Namespace {
+	return ns.Slot(sysvKey{}, func() any { return ipc.New(k.World().NewAnonDev()) }).(*ipc.Namespace)
+}
+
 func sysv(t *kernel.Task) (*ipc.Namespace, ipc.By) {
-	ns := t.Namespaces().IPC.Slot(sysvKey{}, func() any { return ipc.New(t.World().NewAnonDev()) }).(*ipc.Namespace)
+	ns := SysV(t.Kernel(), t.Namespaces().IPC)
 	return ns, ipc.By{Caller: t, PID: t.ThreadGroup().ID(t.PIDNS())}
 }
 
