@@ -224,13 +224,14 @@ func (t *Task) actByDefault(s linux.Signal, info *linux.SigInfo) bool {
 }
 
 // protected says whether the first process of a pid namespace is spared: it
-// has no default actions but for faults of its own and signals from outside,
-// of which SIGKILL and SIGSTOP are the ones that come this far.
+// has no default actions but for faults of its own and SIGKILL from outside. What
+// comes this far was blocked when it was sent; see get_signal in kernel/signal.c.
 func (g *ThreadGroup) protected(s linux.Signal, info *linux.SigInfo) bool {
-	if !g.isInit() || g.pidNS.mortalInit || info.Code > 0 || s == linux.SIGKILL {
+	if !g.isInit() || g.pidNS.mortalInit || s == linux.SIGKILL {
 		return false
 	}
-	return stopSignals.Has(s)
+	fault := info.Code > 0 && synchronousSignals.Has(s)
+	return !fault
 }
 
 // exitGroup ends the process with a status, unless it is ending already.

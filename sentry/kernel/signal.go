@@ -282,16 +282,18 @@ func (g *ThreadGroup) endStopLocked() {
 
 // ignoresLocked says whether s would be thrown away.
 func (g *ThreadGroup) ignoresLocked(h *SignalHandlers, t *Task, s linux.Signal, o Origin) bool {
+	if t == nil {
+		t = g.leader
+	}
+	// A blocked signal is kept, also for an init that has no handler: it may
+	// read it by sigwait or signalfd, as tini and dumb-init do.
+	if t.sig.blocked.Has(s) || t.sig.awaited.Has(s) || t.sig.hasSaved && t.sig.saved.Has(s) {
+		return false
+	}
 	a := h.actions[s].Handler
 	forced := o == Outside && (s == linux.SIGKILL || s == linux.SIGSTOP)
 	if g.isInit() && !g.pidNS.mortalInit && a == linux.SIG_DFL && !forced {
 		return true
-	}
-	if t == nil {
-		t = g.leader
-	}
-	if t.sig.blocked.Has(s) || t.sig.awaited.Has(s) || t.sig.hasSaved && t.sig.saved.Has(s) {
-		return false
 	}
 	return a == linux.SIG_IGN || a == linux.SIG_DFL && ignoredByDefault.Has(s)
 }
