@@ -233,6 +233,9 @@ func (g *ThreadGroup) deadlyLocked(h *SignalHandlers, t *Task, s linux.Signal) b
 	if h.actions[s].Handler != linux.SIG_DFL || coreSignals.Has(s) || stopSignals.Has(s) || ignoredByDefault.Has(s) {
 		return false
 	}
+	if g.sig.stopped {
+		return false // it waits for SIGCONT, as all but SIGKILL does
+	}
 	if t != nil {
 		return !t.sig.blocked.Has(s) && !t.sig.awaited.Has(s)
 	}
