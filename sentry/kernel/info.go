@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 )
 
 // What uname tells: the Linux whose behaviour the Sentry follows.
@@ -43,8 +44,9 @@ func (k *Kernel) Memory() (total, free uint64) {
 // MemoryInfo is what the sandbox was given.
 type MemoryInfo struct{ Total uint64 }
 
-// Yield lets others run.
-func (t *Task) Yield() { runtime.Gosched() }
+// Yield lets others run. The task goroutine may be bound to its host thread,
+// which the Go scheduler would have to hand over for that: the host does it.
+func (t *Task) Yield() { host.Yield() }
 
 // Personality is the execution domain.
 func (t *Task) Personality() uint32 {
