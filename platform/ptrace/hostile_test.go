@@ -176,7 +176,7 @@ func reexec(t *testing.T, test, env string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	cmd := exec.Command(self, "-test.run="+test, "-test.v")
 	cmd.Env = append(os.Environ(), env+"=1")
@@ -233,7 +233,7 @@ func TestWorksAsInitOfAnEmptyNamespace(t *testing.T) {
 	// The binary runs from a descriptor: there is no file in the new root.
 	exe, err := os.Open(cmd.Path)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer exe.Close()
 	dir := t.TempDir()

@@ -83,7 +83,7 @@ func image(t *testing.T) string {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("needs busybox: ", err)
 	}
 	raw, err := os.ReadFile(busybox)
 	if err != nil {
@@ -185,7 +185,7 @@ func TestDocker(t *testing.T) {
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := daemon.Start(); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer func() {
 		daemon.Process.Signal(syscall.SIGTERM)
