@@ -107,7 +107,7 @@ func (s *placement) pin(t *thread) {
 	if host.SetAffinity(0, &one) != nil {
 		return
 	}
-	if host.SetAffinity(t.tid, &one) != nil {
+	if host.SetAffinity(t.TID, &one) != nil {
 		host.SetAffinity(0, &s.all)
 		return
 	}
@@ -138,7 +138,7 @@ func (s *placement) freeLocked(t *thread) {
 	t.pinnedNow.Store(false)
 	// The stub may be gone; the tracer is a thread of this process, which
 	// stays while it is locked to the owner.
-	host.SetAffinity(t.tid, &s.all)
+	host.SetAffinity(t.TID, &s.all)
 	host.SetAffinity(t.ownerTID, &s.all)
 }
 

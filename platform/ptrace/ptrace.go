@@ -46,6 +46,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
+	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
 )
 
 // Platform implements platform.Platform.
@@ -202,25 +203,34 @@ func (p *Platform) runTemplate(started chan<- error) {
 		return
 	}
 	var next spawned
-	next.pid, next.err = template.clone(cloneProcess)
+	next.pid, next.err = clone(&template.Tracee, cloneProcess)
 	for {
 		select {
 		case p.ready <- next:
-			next.pid, next.err = template.clone(cloneProcess)
+			next.pid, next.err = clone(&template.Tracee, cloneProcess)
 		case answer := <-p.room.probes:
-			answer <- probe(template)
+			answer <- probe(&template.Tracee)
 		case <-p.quit:
 			if next.err == nil {
-				end(&tracee{tid: next.pid})
+				(&stub.Tracee{TID: next.pid}).End()
 			}
-			end(template)
+			template.End()
 			return
 		}
 	}
 }
 
-// end kills and reaps a child.
-func end(t *tracee) {
-	host.Kill(t.tid, unix.SIGKILL)
-	t.lost(errno.ESRCH)
+// makeTemplate makes the template, with the calling thread as its tracer.
+func (p *Platform) makeTemplate() (*stub.Template, error) {
+	filter, err := stubFilter()
+	if err != nil {
+		return nil, err
+	}
+	t, err := stub.NewTemplate(image, stub.Options{KeepFD: p.receiver, Filter: filter})
+	if err != nil {
+		return nil, err
+	}
+	p.layout = platform.Layout{Min: minAddr, Max: maxAddr, VVar: t.VVar, VDSO: t.VDSO}
+	p.freshFP, p.stateSize = t.FreshFP, t.StateSize
+	return t, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
+	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
 )
 
 // room decides whether there may be one more guest thread.
@@ -118,24 +119,24 @@ func makeThreads(n int) {
 
 // probe tries whether the host allows a batch of guest threads, with those of
 // this process and some to spare.
-func probe(template *tracee) bool {
+func probe(template *stub.Tracee) bool {
 	const want = 2*batch + spareThreads
-	regs := callRegs(unix.SYS_CLONE, cloneProbe)
+	regs := stub.CallRegs(unix.SYS_CLONE, cloneProbe)
 	regs.R12, regs.R13, regs.R14 = want, cloneThread, stubData
 	unknown := [8]byte{1}
-	if _, err := host.WriteProcess(template.tid, unknown[:], stubData); err != nil {
+	if _, err := host.WriteProcess(template.TID, unknown[:], stubData); err != nil {
 		return false
 	}
-	if template.call(entry(doProbe), &regs) != nil {
+	if template.Call(entry(doProbe), &regs) != nil {
 		return false
 	}
-	pid, err := callResult(regs.Rax)
+	pid, err := stub.CallResult(regs.Rax)
 	if err != nil {
 		return false
 	}
-	end(&tracee{tid: int(pid)})
+	(&stub.Tracee{TID: int(pid)}).End()
 	// No guest has this memory.
 	var missing [8]byte
-	_, err = host.ReadProcess(template.tid, missing[:], stubData)
+	_, err = host.ReadProcess(template.TID, missing[:], stubData)
 	return err == nil && missing == [8]byte{}
 }

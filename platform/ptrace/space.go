@@ -12,6 +12,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
+	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
 )
 
 // space implements platform.AddressSpace.
@@ -42,9 +43,9 @@ func (as *space) newThread(tid int) *thread {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.threads++
-	t := &thread{as: as, tracee: tracee{tid: tid}, leader: tid == as.pid}
+	t := &thread{as: as, Tracee: stub.Tracee{TID: tid, Image: image}, leader: tid == as.pid}
 	if t.leader {
-		t.reaped = &as.reaped
+		t.Reaped = &as.reaped
 	}
 	return t
 }
@@ -67,7 +68,7 @@ func (as *space) call(by platform.Thread, nr uint64, args ...uint64) (uint64, er
 	if err != nil {
 		return 0, err
 	}
-	return t.syscall(nr, args...)
+	return t.Syscall(nr, args...)
 }
 
 func checkRange(addr, length uintptr) error {
@@ -113,7 +114,7 @@ func (as *space) mapFile(t *thread, m platform.Mapping, flags uint64) error {
 	as.p.fdMu.Lock()
 	defer as.p.fdMu.Unlock()
 
-	regs := callRegs(unix.SYS_RECVMSG, 0, stubData, unix.MSG_DONTWAIT)
+	regs := stub.CallRegs(unix.SYS_RECVMSG, 0, stubData, unix.MSG_DONTWAIT)
 	regs.R12, regs.R13, regs.R14, regs.R15 = uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags
 	regs.Rbx = uint64(m.Offset)
 	if _, err := host.WriteProcess(as.pid, receiveMessage, stubData); err != nil {
@@ -122,7 +123,7 @@ func (as *space) mapFile(t *thread, m platform.Mapping, flags uint64) error {
 	if err := host.SendFD(as.p.sender, m.FD); err != nil {
 		return err
 	}
-	err := t.call(entry(doMapFile), &regs)
+	err := t.Call(entry(doMapFile), &regs)
 	if err != nil || regs.R8 == 0 {
 		// The guest spoiled the message that lies in its memory, or is
 		// dead. Nobody else may get the descriptor.
@@ -131,7 +132,7 @@ func (as *space) mapFile(t *thread, m platform.Mapping, flags uint64) error {
 	if err != nil {
 		return err
 	}
-	_, err = callResult(regs.Rax)
+	_, err = stub.CallResult(regs.Rax)
 	return err
 }
 
@@ -210,7 +211,7 @@ func (as *space) Fork(by platform.Thread) (platform.AddressSpace, platform.Threa
 		return nil, nil, err
 	}
 	as.mu.Lock()
-	pid, err := t.clone(cloneProcess)
+	pid, err := clone(&t.Tracee, cloneProcess)
 	as.mu.Unlock()
 	if err != nil {
 		as.p.room.give()
@@ -239,12 +240,12 @@ func (as *space) NewThread(by platform.Thread) (platform.Thread, error) {
 
 // clone makes a host thread or process, which waits in the stub's code. Its
 // number comes from a register that no guest code has touched.
-func (t *tracee) clone(flags uint64) (int, error) {
-	regs := callRegs(unix.SYS_CLONE, flags)
-	if err := t.call(entry(doClone), &regs); err != nil {
+func clone(t *stub.Tracee, flags uint64) (int, error) {
+	regs := stub.CallRegs(unix.SYS_CLONE, flags)
+	if err := t.Call(entry(doClone), &regs); err != nil {
 		return 0, err
 	}
-	tid, err := callResult(regs.Rax)
+	tid, err := stub.CallResult(regs.Rax)
 	return int(tid), err
 }
 
@@ -331,7 +332,7 @@ func (as *space) CompareAndSwap(by platform.Thread, addr uintptr, old, new uint3
 		return 0, errno.EFAULT
 	}
 	regs := platform.Registers{Rax: uint64(old), Rdx: uint64(new), Rdi: uint64(addr)}
-	if err := t.call(entry(doCompareAndSwap), &regs); err != nil {
+	if err := t.Call(entry(doCompareAndSwap), &regs); err != nil {
 		return 0, err
 	}
 	return uint32(regs.Rax), nil

@@ -3,6 +3,8 @@ package ptrace
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
 )
 
 // Where the stub's own two pages lie in every address space: above all that a
@@ -15,7 +17,6 @@ const (
 	maxAddr    = 0x7fff_ffff_0000
 	stubCode   = maxAddr
 	stubData   = maxAddr + pageSize
-	taskSize   = 1<<47 - pageSize
 	routineGap = 128 // bytes for each routine
 )
 
@@ -34,20 +35,18 @@ const (
 // entry is the address of a routine in a stub.
 func entry(routine int) uint64 { return stubCode + uint64(routine)*routineGap }
 
-const breakpoint = 0xcc // int3
-
-// image is the content of the code page.
+// image is the code page.
 var image = stubImage()
 
-func stubImage() []byte {
-	image := make([]byte, pageSize)
-	for i := range image {
-		image[i] = breakpoint
+func stubImage() *stub.Image {
+	code := make([]byte, pageSize)
+	for i := range code {
+		code[i] = stub.Breakpoint
 	}
 	for i, addr := range routines() {
-		copy(image[i*routineGap:], routineBytes(addr))
+		copy(code[i*routineGap:], routineBytes(addr))
 	}
-	return image
+	return &stub.Image{Code: code, Base: stubCode, Call: doSyscall * routineGap, Gap: routineGap}
 }
 
 // endMark is END in stub_amd64.s.
@@ -66,7 +65,3 @@ func routineBytes(addr uintptr) []byte {
 }
 
 func routines() [routineCount]uintptr
-
-func cpuid(leaf, sub uint32) (eax, ebx uint32)
-
-func forkTemplate(child uintptr, action *[4]uint64) (pid int)

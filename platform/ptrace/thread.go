@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
+	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
 )
 
 // kick is the signal that stops a running stub thread. The host ignores it in
@@ -19,7 +20,7 @@ const kick = unix.SIGURG
 
 // thread implements platform.Thread.
 type thread struct {
-	tracee
+	stub.Tracee
 	as     *space
 	leader bool // the first thread of its host process, and the only one
 	owned  bool // by the calling goroutine, which traces it
@@ -39,7 +40,7 @@ type thread struct {
 
 // own makes the calling goroutine the thread's owner. ESRCH: it has ended.
 func (t *thread) own() error {
-	if t.dead || t.closed {
+	if t.Dead || t.closed {
 		return errno.ESRCH
 	}
 	if t.owned {
@@ -49,9 +50,9 @@ func (t *thread) own() error {
 	t.owned = true
 	// Pinned first: the stop is a hand-over between the two already.
 	t.as.p.placement.pin(t)
-	if err := t.seize(); err != nil {
+	if err := t.Seize(); err != nil {
 		// Not traced: whoever kills the process ends it.
-		t.dead = true
+		t.Dead = true
 		return err
 	}
 	return nil
@@ -67,17 +68,17 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 		if ev, ok := t.resume(regs); !ok {
 			return ev
 		}
-		status, err := t.wait()
+		status, err := t.Wait()
 		t.running.Store(false)
 		if err != nil {
 			return t.killed()
 		}
-		if err := host.PtraceGetRegs(t.tid, userRegs(&t.regs)); err != nil {
-			t.lost(err)
+		if err := host.PtraceGetRegs(t.TID, stub.UserRegs(&t.Regs)); err != nil {
+			t.Lost(err)
 			return t.killed()
 		}
-		t.stale = false
-		*regs = t.regs
+		t.Stale = false
+		*regs = t.Regs
 		if ev, ok := t.event(status, regs); ok {
 			return ev
 		}
@@ -95,9 +96,9 @@ func (t *thread) resume(regs *platform.Registers) (platform.Event, bool) {
 		t.running.Store(false)
 		return platform.Event{Kind: platform.Interrupted}, false
 	}
-	if err := host.PtraceSysemu(t.tid); err != nil {
+	if err := host.PtraceSysemu(t.TID); err != nil {
 		t.running.Store(false)
-		t.lost(err)
+		t.Lost(err)
 		return t.killed(), false
 	}
 	return platform.Event{}, true
@@ -108,29 +109,29 @@ func (t *thread) load(regs *platform.Registers) (platform.Event, bool) {
 	want := *regs
 	// The host restarts a system call of its own making when it sees one
 	// that failed with certain numbers; there is none here.
-	want.OrigRax = noSyscall
+	want.OrigRax = stub.NoSyscall
 	// The kernel may have read these from a signal frame. Other selectors
 	// than the host's are never right in a 64-bit process.
-	if want.Cs != userCS32 {
-		want.Cs = userCS
+	if want.Cs != stub.UserCS32 {
+		want.Cs = stub.UserCS
 	}
-	want.Ss = userSS
-	if !t.stale && onlyResultDiffers(&want, &t.regs) {
-		if err := host.PtracePokeUser(t.tid, regRax, want.Rax); err != nil {
-			t.lost(err)
+	want.Ss = stub.UserSS
+	if !t.Stale && onlyResultDiffers(&want, &t.Regs) {
+		if err := host.PtracePokeUser(t.TID, regRax, want.Rax); err != nil {
+			t.Lost(err)
 			return t.killed(), false
 		}
 		return platform.Event{}, true
 	}
-	switch err := host.PtraceSetRegs(t.tid, userRegs(&want)); err {
+	switch err := host.PtraceSetRegs(t.TID, stub.UserRegs(&want)); err {
 	case nil:
 		return platform.Event{}, true
 	case errno.EIO:
 		// A segment register or base that no processor accepts.
-		t.stale = true
+		t.Stale = true
 		return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}, false
 	default:
-		t.lost(err)
+		t.Lost(err)
 		return t.killed(), false
 	}
 }
@@ -153,10 +154,10 @@ func onlyResultDiffers(want, have *platform.Registers) bool {
 // event says what a stop means, or that it means nothing to the guest.
 func (t *thread) event(status unix.WaitStatus, regs *platform.Registers) (platform.Event, bool) {
 	signal := status.StopSignal()
-	if signal == syscallStop {
+	if signal == stub.SyscallStop {
 		return t.syscallEvent(regs), true
 	}
-	regs.OrigRax = noSyscall
+	regs.OrigRax = stub.NoSyscall
 	if int(status)>>16 != 0 {
 		return platform.Event{}, false
 	}
@@ -167,8 +168,8 @@ func (t *thread) event(status unix.WaitStatus, regs *platform.Registers) (platfo
 		return platform.Event{}, false
 	}
 	var info host.SigInfo
-	if err := host.PtraceGetSigInfo(t.tid, &info); err != nil {
-		t.lost(err)
+	if err := host.PtraceGetSigInfo(t.TID, &info); err != nil {
+		t.Lost(err)
 		return t.killed(), true
 	}
 	if info.Code <= 0 {
@@ -195,20 +196,20 @@ const auditArchX8664 = 0xc000003e
 // rcx and the flags in r11, from the 32-bit entries, which a Linux without
 // 32-bit emulation does not have.
 func (t *thread) syscallEvent(regs *platform.Registers) platform.Event {
-	if regs.Cs == userCS && regs.Rcx == regs.Rip && regs.R11 == regs.Eflags {
+	if regs.Cs == stub.UserCS && regs.Rcx == regs.Rip && regs.R11 == regs.Eflags {
 		return platform.Event{Kind: platform.Syscall}
 	}
-	arch, err := host.PtraceSyscallArch(t.tid)
+	arch, err := host.PtraceSyscallArch(t.TID)
 	if err != nil {
-		t.lost(err)
+		t.Lost(err)
 		return t.killed()
 	}
-	if arch == auditArchX8664 && regs.Cs == userCS {
+	if arch == auditArchX8664 && regs.Cs == stub.UserCS {
 		return platform.Event{Kind: platform.Syscall}
 	}
 	regs.Rip -= 2 // the length of int $0x80
 	regs.Rax = regs.OrigRax
-	regs.OrigRax = noSyscall
+	regs.OrigRax = stub.NoSyscall
 	return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}
 }
 
@@ -233,7 +234,7 @@ const (
 // page that can be read a write. Elsewhere a write looks like a read.
 func (t *thread) accessKind(ev *platform.Event) uint64 {
 	const pfPresent, pfWrite, pfFetch = 1, 2, 16
-	if uint64(ev.Addr) == t.regs.Rip {
+	if uint64(ev.Addr) == t.Regs.Rip {
 		return pfFetch
 	}
 	var b [1]byte
@@ -305,7 +306,7 @@ func (t *thread) Interrupt() {
 	defer t.mu.Unlock()
 	if !t.gone {
 		// It fails only when the thread has ended; then Switch returns.
-		host.Tgkill(t.as.pid, t.tid, kick)
+		host.Tgkill(t.as.pid, t.TID, kick)
 	}
 }
 
@@ -315,11 +316,11 @@ func (t *thread) FPState() ([]byte, error) {
 		return nil, err
 	}
 	if t.fp == nil {
-		t.fp = make([]byte, maxState)
+		t.fp = make([]byte, stub.MaxState)
 	}
-	n, err := host.PtraceGetRegSet(t.tid, host.RegSetXState, t.fp[:cap(t.fp)])
+	n, err := host.PtraceGetRegSet(t.TID, host.RegSetXState, t.fp[:cap(t.fp)])
 	if err != nil {
-		return nil, t.lost(err)
+		return nil, t.Lost(err)
 	}
 	return t.fp[:min(n, t.as.p.stateSize)], nil
 }
@@ -332,20 +333,20 @@ func (t *thread) SetFPState(state []byte) error {
 	if len(state) == 0 {
 		state = t.as.p.freshFP
 	}
-	if len(state) < legacyState {
+	if len(state) < stub.LegacyState {
 		return errno.EINVAL
 	}
 	set := host.RegSetXState
 	switch size := len(t.as.p.freshFP); {
-	case len(state) < legacyState+stateHeader:
-		set, state = host.RegSetFP, state[:legacyState]
+	case len(state) < stub.LegacyState+stub.StateHeader:
+		set, state = host.RegSetFP, state[:stub.LegacyState]
 	case len(state) > size:
 		state = state[:size]
 	case len(state) < size:
 		state = append(append(make([]byte, 0, size), state...), make([]byte, size-len(state))...)
 	}
-	if err := host.PtraceSetRegSet(t.tid, set, state); err != nil {
-		if err = t.lost(err); err != errno.ESRCH {
+	if err := host.PtraceSetRegSet(t.TID, set, state); err != nil {
+		if err = t.Lost(err); err != errno.ESRCH {
 			err = errno.EINVAL
 		}
 		return err
@@ -383,7 +384,7 @@ func (t *thread) cloneSibling() (int, error) {
 			return 0, err
 		}
 	}
-	return t.clone(cloneThread)
+	return clone(&t.Tracee, cloneThread)
 }
 
 // abdicate moves the guest thread from the first thread of its process to a new
@@ -392,19 +393,19 @@ func (t *thread) cloneSibling() (int, error) {
 // before all others are reaped, so if the process were killed while their
 // owners are busy in the Sentry, Switch would not return.
 func (t *thread) abdicate() error {
-	tid, err := t.clone(cloneThread)
+	tid, err := clone(&t.Tracee, cloneThread)
 	if err != nil {
 		return err
 	}
-	heir := tracee{tid: tid}
-	if err := heir.seize(); err != nil {
+	heir := stub.Tracee{TID: tid, Image: image}
+	if err := heir.Seize(); err != nil {
 		return errno.ESRCH // killed; the next Switch says so
 	}
 	t.park()
 	t.as.p.placement.replace(t, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.tracee = heir
+		t.Tracee = heir
 		t.leader = false
 	})
 	return nil
@@ -413,13 +414,13 @@ func (t *thread) abdicate() error {
 // park lets the first thread of a process wait for the end of the others,
 // because the host finds the memory of a process only through it.
 func (t *thread) park() {
-	if !t.owned || t.dead {
+	if !t.owned || t.Dead {
 		return
 	}
-	regs := platform.Registers{Rip: entry(doPark), Cs: userCS, Ss: userSS, Eflags: cleanEflags, OrigRax: noSyscall}
-	if host.PtraceSetRegs(t.tid, userRegs(&regs)) == nil {
+	regs := platform.Registers{Rip: entry(doPark), Cs: stub.UserCS, Ss: stub.UserSS, Eflags: stub.CleanEflags, OrigRax: stub.NoSyscall}
+	if host.PtraceSetRegs(t.TID, stub.UserRegs(&regs)) == nil {
 		// A failure means that it was killed; the space reaps it.
-		host.PtraceDetach(t.tid)
+		host.PtraceDetach(t.TID)
 	}
 }
 
@@ -428,13 +429,13 @@ func (t *thread) exit() {
 	if t.own() != nil {
 		return
 	}
-	regs := platform.Registers{Rip: entry(doExit), Cs: userCS, Ss: userSS, Eflags: cleanEflags, OrigRax: noSyscall}
-	if err := host.PtraceSetRegs(t.tid, userRegs(&regs)); err == nil {
-		host.PtraceCont(t.tid)
+	regs := platform.Registers{Rip: entry(doExit), Cs: stub.UserCS, Ss: stub.UserSS, Eflags: stub.CleanEflags, OrigRax: stub.NoSyscall}
+	if err := host.PtraceSetRegs(t.TID, stub.UserRegs(&regs)); err == nil {
+		host.PtraceCont(t.TID)
 	}
-	for !t.dead {
-		if _, err := t.wait(); err == nil {
-			host.PtraceCont(t.tid)
+	for !t.Dead {
+		if _, err := t.Wait(); err == nil {
+			host.PtraceCont(t.TID)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package ptrace
+package stub
 
 import (
 	"encoding/binary"
@@ -14,37 +14,67 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/platform"
 )
 
-// makeTemplate forks this process into one that has nothing of it: no memory
-// but the stub's two pages and the vDSO, no descriptor but the socket, no
-// signal handler. It leaves it stopped, traced by the calling thread.
-func (p *Platform) makeTemplate() (*tracee, error) {
+// Template is the process from which empty stubs are forked. It has nothing of
+// the Sentry: no memory but the image and the vDSO, no descriptor but the one
+// that it was told to keep, no signal handler. It stands at a stop of ptrace.
+type Template struct {
+	Tracee
+	VVar, VDSO platform.Range
+
+	// FreshFP is the floating point state of a new process, as large as the
+	// host has it; a guest sees StateSize of one.
+	FreshFP   []byte
+	StateSize int
+}
+
+// Options say how a template differs from an empty process.
+type Options struct {
+	// KeepFD becomes descriptor 0 of the template; -1 for none.
+	KeepFD int
+
+	// Prepare makes system calls in the template before it is confined. The
+	// data page is free for it.
+	Prepare func(t *Template) error
+
+	// Filter is the program for seccomp(2), FilterFlags its flags. The result
+	// of the call is passed to Confined.
+	Filter      []byte
+	FilterFlags uint64
+	Confined    func(result uint64) error
+}
+
+// NewTemplate forks this process. The calling thread, which traces the template
+// and is the parent of all stubs, must be locked and live as long as they do.
+func NewTemplate(image *Image, o Options) (*Template, error) {
 	// The child starts on a copy of the stub that lies where there is room
 	// here, and moves another copy to its place when everything else is gone.
-	start, err := mapImage()
+	start, err := image.mapCopy()
 	if err != nil {
 		return nil, err
 	}
 	defer unmap(start)
-	final, err := mapImage()
+	final, err := image.mapCopy()
 	if err != nil {
 		return nil, err
 	}
 	defer unmap(final)
-
-	p.layout = platform.Layout{Min: minAddr, Max: maxAddr}
-	p.layout.VVar, p.layout.VDSO = findVDSO()
-
-	pid, err := forkBlocked(start.Start + doSyscall*routineGap + 2)
-	if err != nil {
+	t := &Template{Tracee: Tracee{Image: image}}
+	t.VVar, t.VDSO = findVDSO()
+	// The child begins at the breakpoint behind the system call.
+	if t.TID, err = forkBlocked(start.Start + image.Call + 2); err != nil {
 		return nil, fmt.Errorf("fork: %w", err)
 	}
-	t := &tracee{tid: pid}
-	if err := p.emptyTemplate(t, start, final); err != nil {
-		host.Kill(pid, unix.SIGKILL)
-		t.lost(errno.ESRCH)
+	if err := t.prepare(start, final, &o); err != nil {
+		t.End()
 		return nil, err
 	}
 	return t, nil
+}
+
+// End kills and reaps the process.
+func (t *Tracee) End() {
+	host.Kill(t.TID, unix.SIGKILL)
+	t.Lost(errno.ESRCH)
 }
 
 // forkBlocked forks with all signals blocked, so that no handler of the Go
@@ -68,25 +98,38 @@ func forkBlocked(child uintptr) (int, error) {
 	return pid, nil
 }
 
-func (p *Platform) emptyTemplate(t *tracee, start, final platform.Range) error {
-	status, err := t.wait()
+func (t *Template) prepare(start, final platform.Range, o *Options) error {
+	status, err := t.Wait()
 	if err != nil {
 		return fmt.Errorf("the child ended: %w", err)
 	}
 	if status.StopSignal() != unix.SIGTRAP {
 		return fmt.Errorf("the child stopped with %v", status.StopSignal())
 	}
-	if err := host.PtraceSetOptions(t.tid, seizeOptions); err != nil {
+	if err := host.PtraceSetOptions(t.TID, seizeOptions); err != nil {
 		return fmt.Errorf("set ptrace options: %w", err)
 	}
-	at := uint64(start.Start)
+	if err := t.empty(start, final, o.KeepFD); err != nil {
+		return err
+	}
+	if o.Prepare != nil {
+		if err := o.Prepare(t); err != nil {
+			return err
+		}
+	}
+	return t.confine(o)
+}
+
+// empty takes from the process all that it has of the Sentry.
+func (t *Template) empty(start, final platform.Range, keepFD int) (err error) {
+	at := uint64(start.Start + t.Image.Call)
 	step := func(what string, nr uint64, args ...uint64) {
 		if err != nil {
 			return
 		}
-		regs := callRegs(nr, args...)
-		if err = t.call(at, &regs); err == nil {
-			_, err = callResult(regs.Rax)
+		regs := CallRegs(nr, args...)
+		if err = t.Call(at, &regs); err == nil {
+			_, err = CallResult(regs.Rax)
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", what, err)
@@ -97,7 +140,7 @@ func (p *Platform) emptyTemplate(t *tracee, start, final platform.Range) error {
 	// (Go has not, except under the race detector). An old kernel cannot
 	// tell, and has no C library that does.
 	var rseq host.Rseq
-	if host.PtraceGetRseq(t.tid, &rseq) == nil && rseq.Addr != 0 {
+	if host.PtraceGetRseq(t.TID, &rseq) == nil && rseq.Addr != 0 {
 		const unregister = 1
 		step("unregister rseq", unix.SYS_RSEQ, rseq.Addr, uint64(rseq.Size), unregister, uint64(rseq.Signature))
 	}
@@ -106,80 +149,86 @@ func (p *Platform) emptyTemplate(t *tracee, start, final platform.Range) error {
 	step("make it dumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
 	step("set the signal of the parent's death", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uint64(unix.SIGKILL))
 	step("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)
-	for _, r := range gaps(start, final, platform.Range{Start: p.layout.VVar.Start, End: p.layout.VDSO.End}) {
+	for _, r := range gaps(start, final, platform.Range{Start: t.VVar.Start, End: t.VDSO.End}) {
 		step("unmap the Sentry's memory", unix.SYS_MUNMAP, uint64(r.Start), uint64(r.Len()))
 	}
-	for i := range uint64(2) {
-		step("move the stub", unix.SYS_MREMAP, uint64(final.Start)+i*pageSize, pageSize, pageSize,
-			unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, stubCode+i*pageSize)
+	for i := uint64(0); i < uint64(final.Len()); i += pageSize {
+		step("move the stub", unix.SYS_MREMAP, uint64(final.Start)+i, pageSize, pageSize,
+			unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, uint64(t.Image.Base)+i)
 	}
-	at = entry(doSyscall)
+	at = t.Image.CallAddr()
 	step("unmap the first copy of the stub", unix.SYS_MUNMAP, uint64(start.Start), uint64(start.Len()))
-	if p.receiver != 0 {
-		step("place the socket", unix.SYS_DUP2, uint64(p.receiver), 0)
+	first := uint64(0)
+	if keepFD > 0 {
+		step("place the descriptor", unix.SYS_DUP2, uint64(keepFD), 0)
 	}
-	step("close descriptors (Linux 5.9 or newer?)", unix.SYS_CLOSE_RANGE, 1, uint64(^uint32(0)), 0)
-	if err != nil {
-		return err
+	if keepFD >= 0 {
+		first = 1
 	}
-	return p.confineTemplate(t, step, &err)
+	step("close descriptors (Linux 5.9 or newer?)", unix.SYS_CLOSE_RANGE, first, uint64(^uint32(0)), 0)
+	return err
 }
 
-// confineTemplate names the process, clears its signal mask and core limit and
-// installs the filter, through the scratch page.
-func (p *Platform) confineTemplate(t *tracee, step func(string, uint64, ...uint64), err *error) error {
+// confine names the process, clears its signal mask and core limit and
+// installs the filter, through the data page.
+func (t *Template) confine(o *Options) error {
 	const filterAt = 64
-	filter, buildErr := stubFilter()
-	if buildErr != nil {
-		return buildErr
-	}
-	scratch := make([]byte, filterAt, filterAt+len(filter))
-	copy(scratch, platform.HostName)                                   // 0: the name
-	binary.LittleEndian.PutUint16(scratch[32:], uint16(len(filter)/8)) // 32: struct sock_fprog
-	binary.LittleEndian.PutUint64(scratch[40:], uint64(stubData)+filterAt)
-	scratch = append(scratch, filter...) // 16: struct rlimit, zero
-	if _, err := host.WriteProcess(t.tid, scratch, stubData); err != nil {
+	data := uint64(t.Image.Data())
+	scratch := make([]byte, filterAt, filterAt+len(o.Filter))
+	copy(scratch, platform.HostName)                                     // 0: the name
+	binary.LittleEndian.PutUint16(scratch[32:], uint16(len(o.Filter)/8)) // 32: struct sock_fprog
+	binary.LittleEndian.PutUint64(scratch[40:], data+filterAt)
+	scratch = append(scratch, o.Filter...) // 16: struct rlimit, zero
+	if _, err := host.WriteProcess(t.TID, scratch, uintptr(data)); err != nil {
 		return fmt.Errorf("write its memory: %w", err)
 	}
-	if err := host.PtraceSetSigMask(t.tid, 0); err != nil {
+	if err := host.PtraceSetSigMask(t.TID, 0); err != nil {
 		return fmt.Errorf("set its signal mask: %w", err)
 	}
-	state := make([]byte, maxState)
-	n, errFP := host.PtraceGetRegSet(t.tid, host.RegSetXState, state)
-	p.freshFP = freshState(state[:n])
-	p.stateSize = guestStateSize(state[:n])
-	if errFP == nil {
-		errFP = host.PtraceSetRegSet(t.tid, host.RegSetXState, p.freshFP)
+	state := make([]byte, MaxState)
+	n, err := host.PtraceGetRegSet(t.TID, host.RegSetXState, state)
+	t.FreshFP = FreshState(state[:n])
+	t.StateSize = GuestStateSize(state[:n])
+	if err == nil {
+		err = host.PtraceSetRegSet(t.TID, host.RegSetXState, t.FreshFP)
 	}
-	if errFP != nil {
-		return fmt.Errorf("clear its floating point state: %w", errFP)
+	if err != nil {
+		return fmt.Errorf("clear its floating point state: %w", err)
+	}
+	if _, err := t.Syscall(unix.SYS_PRCTL, unix.PR_SET_NAME, data); err != nil {
+		return fmt.Errorf("name it: %w", err)
+	}
+	if _, err := t.Syscall(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, data+16, 0); err != nil {
+		return fmt.Errorf("forbid core files: %w", err)
 	}
 	const setModeFilter = 1
-	step("name it", unix.SYS_PRCTL, unix.PR_SET_NAME, stubData)
-	step("forbid core files", unix.SYS_PRLIMIT64, 0, unix.RLIMIT_CORE, stubData+16, 0)
-	step("install the seccomp filter", unix.SYS_SECCOMP, setModeFilter, 0, stubData+32)
-	if *err != nil {
-		return *err
+	result, err := t.Syscall(unix.SYS_SECCOMP, setModeFilter, o.FilterFlags, data+32)
+	if err != nil {
+		return fmt.Errorf("install the seccomp filter: %w", err)
 	}
-	if _, err := host.WriteProcess(t.tid, make([]byte, len(scratch)), stubData); err != nil {
+	if _, err := host.WriteProcess(t.TID, make([]byte, len(scratch)), uintptr(data)); err != nil {
 		return fmt.Errorf("clear its memory: %w", err)
+	}
+	if o.Confined != nil {
+		return o.Confined(result)
 	}
 	return nil
 }
 
-// mapImage maps the stub's two pages somewhere.
-func mapImage() (platform.Range, error) {
-	b, err := unix.Mmap(-1, 0, 2*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+// mapCopy maps the image and its data page somewhere.
+func (i *Image) mapCopy() (platform.Range, error) {
+	code := len(i.Code)
+	b, err := unix.Mmap(-1, 0, code+pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return platform.Range{}, fmt.Errorf("map the stub: %w", err)
 	}
-	copy(b, image)
-	if err := unix.Mprotect(b[:pageSize], unix.PROT_READ|unix.PROT_EXEC); err != nil {
+	copy(b, i.Code)
+	if err := unix.Mprotect(b[:code], unix.PROT_READ|unix.PROT_EXEC); err != nil {
 		unix.Munmap(b)
 		return platform.Range{}, fmt.Errorf("make the stub executable: %w", err)
 	}
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	return platform.Range{Start: at, End: at + 2*pageSize}, nil
+	return platform.Range{Start: at, End: at + uintptr(len(b))}, nil
 }
 
 func unmap(r platform.Range) {
