@@ -40,7 +40,7 @@ type Options struct {
 	// of the call is passed to Confined.
 	Filter      []byte
 	FilterFlags uint64
-	Confined    func(result uint64) error
+	Confined    func(result uint64)
 }
 
 // NewTemplate forks this process. The calling thread, which traces the template
@@ -210,7 +210,7 @@ func (t *Template) confine(o *Options) error {
 		return fmt.Errorf("clear its memory: %w", err)
 	}
 	if o.Confined != nil {
-		return o.Confined(result)
+		o.Confined(result)
 	}
 	return nil
 }

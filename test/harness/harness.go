@@ -27,7 +27,7 @@ import (
 
 // knownPlatforms are the values of --platform that are tried, fastest to
 // judge first. A platform that cannot run here is reported, not failed.
-var knownPlatforms = []string{"ptrace"}
+var knownPlatforms = []string{"trap", "ptrace"}
 
 // probeLimit is generous: the probe decides whether a whole suite runs.
 const probeLimit = 30 * time.Second

@@ -1,0 +1,488 @@
+package trap
+
+import (
+	"cmp"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/internal/host"
+	"github.com/bulkhead-sandbox/bulkhead/platform"
+)
+
+// space implements platform.AddressSpace.
+type space struct {
+	p       *Platform
+	pid     int
+	first   *thread
+	patches patches
+	dead    atomic.Bool   // the process was or is being killed
+	end     chan struct{} // closed when it has ended
+
+	// mu serialises what would mix up the descriptors of the process: a
+	// descriptor on its way into it must not go on into a fork. It also
+	// guards the chunks.
+	mu     sync.Mutex
+	chunks [maxAreas / chunkAreas]*chunk
+	parked []*thread // closed threads, to be used again
+
+	// life guards the fields below, and the process against a signal to
+	// another one that has its number.
+	life    sync.Mutex
+	threads map[*thread]bool // not closed, or parked
+	open    int              // not closed
+	closed  bool             // by Close
+	reaped  bool
+}
+
+// chunk is memory for the areas of several threads.
+type chunk struct {
+	memory *host.FD // only until the stub has mapped it
+	bytes  []byte
+	used   int // areas
+}
+
+func newChunk() (*chunk, error) {
+	fd, err := host.Memfd("bulkhead-areas", 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := fd.Truncate(chunkSize); err != nil {
+		fd.Close()
+		return nil, err
+	}
+	b, err := fd.Map(0, chunkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		fd.Close()
+		return nil, err
+	}
+	return &chunk{memory: fd, bytes: b}, nil
+}
+
+// area is the i-th area of the chunk.
+func (c *chunk) area(i int) *area {
+	return (*area)(unsafe.Pointer(&c.bytes[i*areaSize]))
+}
+
+// newSpace makes a space whose process is yet to come, with a thread whose area
+// has the given number.
+func (p *Platform) newSpace(c *chunk, number int) *space {
+	as := &space{p: p, end: make(chan struct{}), threads: map[*thread]bool{}}
+	as.chunks[number/chunkAreas] = c
+	c.used = number%chunkAreas + 1
+	as.first = as.newThread(number)
+	return as
+}
+
+// newThread makes a thread that has an area.
+func (as *space) newThread(number int) *thread {
+	t := &thread{as: as, number: number, area: as.chunks[number/chunkAreas].area(number % chunkAreas)}
+	t.prepare()
+	as.life.Lock()
+	defer as.life.Unlock()
+	as.threads[t] = true
+	as.open++
+	return t
+}
+
+// by returns the calling goroutine's thread.
+func (as *space) by(t platform.Thread) (*thread, error) {
+	th, ok := t.(*thread)
+	if !ok || th.as != as {
+		return nil, errno.EINVAL
+	}
+	if as.dead.Load() || th.closed {
+		return nil, errno.ESRCH
+	}
+	return th, nil
+}
+
+// call makes a system call in the stub.
+func (as *space) call(by platform.Thread, nr uint64, args ...uint64) (uint64, error) {
+	t, err := as.by(by)
+	if err != nil {
+		return 0, err
+	}
+	return t.syscall(nr, args...)
+}
+
+func checkRange(addr, length uintptr) error {
+	if addr%pageSize != 0 || length%pageSize != 0 || length == 0 ||
+		addr < minAddr || addr >= maxAddr || length > maxAddr-addr {
+		return errno.EINVAL
+	}
+	return nil
+}
+
+// mapHints are the flags of mmap that Map passes on.
+const mapHints = unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK | unix.MAP_STACK
+
+// Map implements platform.AddressSpace.
+func (as *space) Map(by platform.Thread, m platform.Mapping) error {
+	if err := checkRange(m.Addr, m.Length); err != nil {
+		return err
+	}
+	kind := m.Flags & unix.MAP_TYPE
+	if kind != unix.MAP_SHARED && kind != unix.MAP_PRIVATE || m.Prot&^anyProt != 0 {
+		return errno.EINVAL
+	}
+	t, err := as.by(by)
+	if err != nil {
+		return err
+	}
+	flags := uint64(kind | m.Flags&mapHints | unix.MAP_FIXED)
+	if m.FD < 0 {
+		_, err := t.syscall(unix.SYS_MMAP, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags|unix.MAP_ANONYMOUS, ^uint64(0), 0)
+		return err
+	}
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	_, err = t.mapFile(m.FD, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags, uint64(m.Offset))
+	return err
+}
+
+// Unmap implements platform.AddressSpace.
+func (as *space) Unmap(by platform.Thread, addr, length uintptr) error {
+	if err := checkRange(addr, length); err != nil {
+		return err
+	}
+	_, err := as.call(by, unix.SYS_MUNMAP, uint64(addr), uint64(length))
+	return err
+}
+
+// Protect implements platform.AddressSpace.
+func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Prot) error {
+	if err := checkRange(addr, length); err != nil {
+		return err
+	}
+	if prot&^anyProt != 0 {
+		return errno.EINVAL
+	}
+	_, err := as.call(by, unix.SYS_MPROTECT, uint64(addr), uint64(length), uint64(prot))
+	return err
+}
+
+// Move implements platform.AddressSpace.
+func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr, flags int) error {
+	if err := checkRange(old, cmp.Or(oldLength, pageSize)); err != nil {
+		return err
+	}
+	if err := checkRange(new, newLength); err != nil {
+		return err
+	}
+	host := unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | flags&unix.MREMAP_DONTUNMAP
+	if old == new {
+		host = 0 // resize in place
+	}
+	_, err := as.call(by, unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), uint64(host), uint64(new))
+	return err
+}
+
+// Advise implements platform.AddressSpace.
+func (as *space) Advise(by platform.Thread, addr, length uintptr, advice int) error {
+	if err := checkRange(addr, length); err != nil {
+		return err
+	}
+	const softOffline = unix.MADV_HWPOISON + 1
+	if advice == unix.MADV_HWPOISON || advice == softOffline {
+		return errno.EPERM // these are tests of the host's memory
+	}
+	_, err := as.call(by, unix.SYS_MADVISE, uint64(addr), uint64(length), uint64(advice))
+	return err
+}
+
+// Fork implements platform.AddressSpace.
+func (as *space) Fork(by platform.Thread) (platform.AddressSpace, platform.Thread, error) {
+	t, err := as.by(by)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !as.p.count(1) {
+		return nil, nil, errno.EAGAIN
+	}
+	child, err := as.fork(t)
+	if err != nil {
+		as.p.count(-1)
+		return nil, nil, err
+	}
+	return child, child.first, nil
+}
+
+// fork makes a process, whose thread has its area where its parent's has.
+func (as *space) fork(t *thread) (*space, error) {
+	c, err := newChunk()
+	if err != nil {
+		return nil, errno.EAGAIN
+	}
+	defer c.memory.Close()
+	child := as.p.newSpace(c, t.number)
+	n, b, err := as.p.expect(child, c.memory.Number())
+	if err != nil {
+		child.abandon()
+		return nil, err
+	}
+	as.mu.Lock()
+	pid, err := t.command(commandFork, 0, cloneProcess, n[0], n[1])
+	as.mu.Unlock()
+	if err != nil {
+		as.p.forget(n, b)
+		child.abandon()
+		return nil, err
+	}
+	if err := as.p.await(n, b, int(pid), as); err != nil {
+		child.abandon()
+		return nil, err
+	}
+	return child, nil
+}
+
+// abandon gives up a space that never had a process.
+func (as *space) abandon() {
+	as.life.Lock()
+	defer as.life.Unlock()
+	if !as.reaped && as.pid == 0 {
+		as.reaped, as.closed, as.open = true, true, 0
+		as.releaseLocked()
+	}
+}
+
+// NewThread implements platform.AddressSpace.
+func (as *space) NewThread(by platform.Thread) (platform.Thread, error) {
+	t, err := as.by(by)
+	if err != nil {
+		return nil, err
+	}
+	if !as.p.count(1) {
+		return nil, errno.EAGAIN
+	}
+	child, err := as.addThread(t)
+	if err != nil {
+		as.p.count(-1)
+		return nil, err
+	}
+	return child, nil
+}
+
+func (as *space) addThread(t *thread) (*thread, error) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if n := len(as.parked); n > 0 {
+		child := as.parked[n-1]
+		as.parked = as.parked[:n-1]
+		return child, child.revive(t)
+	}
+	number, err := as.newAreaLocked(t)
+	if err != nil {
+		return nil, err
+	}
+	child := as.newThread(number)
+	tid, err := t.command(commandThread, 0, cloneThread, child.address())
+	if err == nil && host.Tgkill(as.pid, int(tid), 0) != nil {
+		err = errno.ESRCH // no thread of this process: it lies, or has ended
+	}
+	if err != nil {
+		as.life.Lock()
+		delete(as.threads, child)
+		as.open--
+		as.life.Unlock()
+		return nil, err
+	}
+	child.tid = int(tid)
+	return child, nil
+}
+
+// newAreaLocked finds a free area. An area whose thread could not be made is
+// lost until the process ends.
+func (as *space) newAreaLocked(t *thread) (int, error) {
+	for i, c := range as.chunks {
+		if c == nil {
+			c, err := newChunk()
+			if err != nil {
+				return 0, errno.EAGAIN
+			}
+			const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_SHARED | unix.MAP_FIXED
+			_, err = t.mapFile(c.memory.Number(), uint64(areaStart+i*chunkSize), chunkSize, prot, flags, 0)
+			c.memory.Close()
+			if err != nil {
+				host.Unmap(c.bytes)
+				return 0, err
+			}
+			as.chunks[i] = c
+		}
+		if c := as.chunks[i]; c.used < chunkAreas {
+			c.used++
+			return i*chunkAreas + c.used - 1, nil
+		}
+	}
+	return 0, errno.EAGAIN
+}
+
+// within returns how much of a range the guest may have at all.
+func within(addr uintptr, length int) int {
+	if addr >= maxAddr {
+		return 0
+	}
+	return int(min(uintptr(length), maxAddr-addr))
+}
+
+// ReadAt implements platform.AddressSpace.
+func (as *space) ReadAt(b []byte, addr uintptr) (int, error) {
+	return as.copy(b, addr, host.ReadProcess)
+}
+
+// WriteAt implements platform.AddressSpace.
+func (as *space) WriteAt(b []byte, addr uintptr) (int, error) {
+	return as.copy(b, addr, host.WriteProcess)
+}
+
+func (as *space) copy(b []byte, addr uintptr, move func(int, []byte, uintptr) (int, error)) (int, error) {
+	if as.dead.Load() {
+		return 0, errno.EFAULT
+	}
+	n, err := move(as.pid, b[:within(addr, len(b))], addr)
+	if err != nil || n < len(b) {
+		return n, errno.EFAULT
+	}
+	return n, nil
+}
+
+// ReadVec implements platform.AddressSpace.
+func (as *space) ReadVec(b []byte, vec []platform.Range) (int, error) {
+	return as.copyVec(b, vec, host.ReadProcessVec)
+}
+
+// WriteVec implements platform.AddressSpace.
+func (as *space) WriteVec(b []byte, vec []platform.Range) (int, error) {
+	return as.copyVec(b, vec, host.WriteProcessVec)
+}
+
+func (as *space) copyVec(b []byte, vec []platform.Range, move func(int, []byte, []host.Span) (int, error)) (int, error) {
+	if as.dead.Load() {
+		return 0, errno.EFAULT
+	}
+	spans := make([]host.Span, 0, len(vec))
+	total := 0
+	for _, r := range vec {
+		if total >= len(b) || r.End < r.Start {
+			break
+		}
+		want := int(min(r.Len(), uintptr(len(b)-total)))
+		allowed := within(r.Start, want)
+		if allowed > 0 {
+			spans = append(spans, host.Span{Addr: r.Start, Len: uintptr(allowed)})
+			total += allowed
+		}
+		if allowed < want {
+			break
+		}
+	}
+	n, err := move(as.pid, b[:total], spans)
+	if err != nil || n < len(b) {
+		return n, errno.EFAULT
+	}
+	return n, nil
+}
+
+// CompareAndSwap implements platform.AddressSpace.
+func (as *space) CompareAndSwap(by platform.Thread, addr uintptr, old, new uint32) (uint32, error) {
+	t, err := as.by(by)
+	if err != nil {
+		return 0, err
+	}
+	if addr%4 != 0 {
+		return 0, errno.EINVAL
+	}
+	if within(addr, 4) < 4 {
+		return 0, errno.EFAULT
+	}
+	v, err := t.command(commandSwap, 0, uint64(addr), uint64(old), uint64(new))
+	return uint32(v), err
+}
+
+// Resident implements platform.AddressSpace. The answer passes through memory
+// of the guest, which can only deceive itself.
+func (as *space) Resident(by platform.Thread, addr, length uintptr, vec []byte) error {
+	if err := checkRange(addr, length); err != nil {
+		return err
+	}
+	t, err := as.by(by)
+	if err != nil {
+		return err
+	}
+	if uintptr(len(vec)) < length/pageSize {
+		return errno.EINVAL
+	}
+	for vec = vec[:length/pageSize]; len(vec) > 0; {
+		n := min(len(vec), len(t.area.data))
+		if _, err := t.syscall(unix.SYS_MINCORE, uint64(addr), uint64(n)*pageSize, t.dataAddress()); err != nil {
+			return err
+		}
+		copy(vec[:n], t.area.data[:])
+		vec, addr = vec[n:], addr+uintptr(n)*pageSize
+	}
+	return nil
+}
+
+// SetName implements platform.Namer.
+func (as *space) SetName(by platform.Thread, name string) error {
+	t, err := as.by(by)
+	if err != nil {
+		return err
+	}
+	var comm [linux.TASK_COMM_LEN]byte
+	copy(comm[:len(comm)-1], name)
+	copy(t.area.data[:], comm[:])
+	_, err = t.syscall(unix.SYS_PRCTL, unix.PR_SET_NAME, t.dataAddress())
+	return err
+}
+
+// Close implements platform.AddressSpace.
+func (as *space) Close() {
+	as.kill()
+	as.life.Lock()
+	defer as.life.Unlock()
+	as.closed = true
+	as.releaseLocked()
+}
+
+// kill makes the host end the process.
+func (as *space) kill() {
+	as.dead.Store(true)
+	as.life.Lock()
+	defer as.life.Unlock()
+	if !as.reaped && as.pid != 0 {
+		host.Kill(as.pid, unix.SIGKILL)
+	}
+}
+
+// ended is called when the process has ended, before its number is free.
+func (as *space) ended() {
+	as.dead.Store(true)
+	as.life.Lock()
+	defer as.life.Unlock()
+	as.reaped = true
+	for t := range as.threads {
+		atomic.StoreUint32(&t.area.turn, 1)
+		host.FutexWake(&t.area.turn, 1)
+	}
+	close(as.end)
+	as.releaseLocked()
+}
+
+// releaseLocked gives the memory back when nobody can use it any more.
+func (as *space) releaseLocked() {
+	if !as.closed || !as.reaped || as.open > 0 {
+		return
+	}
+	for i, c := range as.chunks {
+		if c != nil {
+			as.chunks[i] = nil
+			host.Unmap(c.bytes)
+		}
+	}
+	as.threads = nil
+}
