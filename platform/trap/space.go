@@ -16,14 +16,15 @@ import (
 
 // space implements platform.AddressSpace.
 type space struct {
-	p       *Platform
-	pid     int
-	first   *thread
-	patches patches
-	dead    atomic.Bool   // the process was or is being killed
-	end     chan struct{} // closed when it has ended
+	p     *Platform
+	pid   int
+	first *thread
+	dead  atomic.Bool   // the process was or is being killed
+	end   chan struct{} // closed when it has ended
 
-	// mu serialises what would mix up the descriptors of the process: a
+	patches patches
+
+	// mu, taken after that of patches, serialises what would mix up the descriptors of the process: a
 	// descriptor on its way into it must not go on into a fork. It also
 	// guards the chunks.
 	mu     sync.Mutex
@@ -135,13 +136,18 @@ func (as *space) Map(by platform.Thread, m platform.Mapping) error {
 		return err
 	}
 	flags := uint64(kind | m.Flags&mapHints | unix.MAP_FIXED)
+	as.patches.mu.Lock()
+	defer as.patches.mu.Unlock()
+	as.changing(t, m.Addr, m.Length)
 	if m.FD < 0 {
 		_, err := t.syscall(unix.SYS_MMAP, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags|unix.MAP_ANONYMOUS, ^uint64(0), 0)
 		return err
 	}
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	_, err = t.mapFile(m.FD, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags, uint64(m.Offset))
+	if _, err = t.mapFile(m.FD, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags, uint64(m.Offset)); err == nil {
+		as.patches.mapped(&m)
+	}
 	return err
 }
 
@@ -150,7 +156,14 @@ func (as *space) Unmap(by platform.Thread, addr, length uintptr) error {
 	if err := checkRange(addr, length); err != nil {
 		return err
 	}
-	_, err := as.call(by, unix.SYS_MUNMAP, uint64(addr), uint64(length))
+	t, err := as.by(by)
+	if err != nil {
+		return err
+	}
+	as.patches.mu.Lock()
+	defer as.patches.mu.Unlock()
+	as.changing(t, addr, length)
+	_, err = t.syscall(unix.SYS_MUNMAP, uint64(addr), uint64(length))
 	return err
 }
 
@@ -162,7 +175,16 @@ func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Pr
 	if prot&^anyProt != 0 {
 		return errno.EINVAL
 	}
-	_, err := as.call(by, unix.SYS_MPROTECT, uint64(addr), uint64(length), uint64(prot))
+	t, err := as.by(by)
+	if err != nil {
+		return err
+	}
+	as.patches.mu.Lock()
+	defer as.patches.mu.Unlock()
+	if prot != linux.PROT_READ|linux.PROT_EXEC {
+		as.changing(t, addr, length)
+	}
+	_, err = t.syscall(unix.SYS_MPROTECT, uint64(addr), uint64(length), uint64(prot))
 	return err
 }
 
@@ -178,7 +200,15 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 	if old == new {
 		host = 0 // resize in place
 	}
-	_, err := as.call(by, unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), uint64(host), uint64(new))
+	t, err := as.by(by)
+	if err != nil {
+		return err
+	}
+	as.patches.mu.Lock()
+	defer as.patches.mu.Unlock()
+	as.changing(t, old, max(oldLength, pageSize))
+	as.changing(t, new, newLength)
+	_, err = t.syscall(unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), uint64(host), uint64(new))
 	return err
 }
 
@@ -225,9 +255,12 @@ func (as *space) fork(t *thread) (*space, error) {
 		child.abandon()
 		return nil, err
 	}
+	as.patches.mu.Lock()
 	as.mu.Lock()
 	pid, err := t.command(commandFork, 0, cloneProcess, n[0], n[1])
+	as.patches.fork(&child.patches)
 	as.mu.Unlock()
+	as.patches.mu.Unlock()
 	if err != nil {
 		as.p.forget(n, b)
 		child.abandon()
@@ -331,6 +364,13 @@ func within(addr uintptr, length int) int {
 
 // ReadAt implements platform.AddressSpace.
 func (as *space) ReadAt(b []byte, addr uintptr) (int, error) {
+	n, err := as.read(b, addr)
+	as.patches.hide(b[:n], addr)
+	return n, err
+}
+
+// read is ReadAt with what is there, patched or not.
+func (as *space) read(b []byte, addr uintptr) (int, error) {
 	return as.copy(b, addr, host.ReadProcess)
 }
 
@@ -352,7 +392,17 @@ func (as *space) copy(b []byte, addr uintptr, move func(int, []byte, uintptr) (i
 
 // ReadVec implements platform.AddressSpace.
 func (as *space) ReadVec(b []byte, vec []platform.Range) (int, error) {
-	return as.copyVec(b, vec, host.ReadProcessVec)
+	n, err := as.copyVec(b, vec, host.ReadProcessVec)
+	at := 0
+	for _, r := range vec {
+		l := min(int(r.Len()), n-at)
+		if l <= 0 {
+			break
+		}
+		as.patches.hide(b[at:at+l], r.Start)
+		at += l
+	}
+	return n, err
 }
 
 // WriteVec implements platform.AddressSpace.

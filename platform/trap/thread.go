@@ -29,9 +29,7 @@ type thread struct {
 	// more than a result has to be loaded if nothing else was changed.
 	last   platform.Registers
 	byCall bool
-
-	// gs is the guest's gs base while the register holds the area's address.
-	ownGS bool
+	moves  uint32 // of patches, at the time of the call
 
 	fp []byte
 }
@@ -56,20 +54,26 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 	if t.closed || t.as.dead.Load() {
 		return t.killed()
 	}
+	p := &t.as.patches
 	for {
-		command, ev := t.load(regs)
-		if ev.Kind != platform.Interrupted {
-			return ev
-		}
 		t.running.Store(true)
+		if p.busy.Load() != 0 {
+			p.pass(t)
+			continue
+		}
 		if t.wanted.Load() && t.wanted.CompareAndSwap(true, false) {
-			t.running.Store(false)
+			p.left(t)
 			return platform.Event{Kind: platform.Interrupted}
 		}
-		t.handOver(command)
-		ok := t.await()
-		t.running.Store(false)
+		command, ok := t.load(regs)
 		if !ok {
+			p.left(t)
+			return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}
+		}
+		t.handOver(command)
+		alive := t.await()
+		p.left(t)
+		if !alive {
 			return t.killed()
 		}
 		if ev, ok := t.event(regs); ok {
@@ -79,14 +83,14 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 }
 
 // load puts the registers where the stub finds them and says how it is to go
-// on. An event other than Interrupted means that it cannot.
-func (t *thread) load(regs *platform.Registers) (uint32, platform.Event) {
+// on. False: no processor accepts them.
+func (t *thread) load(regs *platform.Registers) (command uint32, ok bool) {
 	a := t.area
-	if t.byCall {
+	if t.byCall && t.moves == t.as.patches.moves.Load() {
 		t.last.Rax, t.last.OrigRax = regs.Rax, regs.OrigRax
 		if t.last == *regs {
 			a.regs.Rax = regs.Rax
-			return commandReturn, platform.Event{Kind: platform.Interrupted}
+			return commandReturn, true
 		}
 	}
 	t.byCall = false
@@ -95,15 +99,14 @@ func (t *thread) load(regs *platform.Registers) (uint32, platform.Event) {
 	want.Eflags = want.Eflags&userEflags | stub.CleanEflags
 	want.OrigRax = stub.NoSyscall
 	if !canonical(want.Rip) || !canonical(want.FsBase) || !canonical(want.GsBase) {
-		return 0, platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}
+		return 0, false
 	}
-	t.ownGS = want.GsBase == 0
-	if t.ownGS {
+	if want.GsBase == 0 {
 		want.GsBase = t.address()
 	}
 	want.Rip = t.as.patches.resume(want.Rip)
 	a.regs = want
-	return commandResume, platform.Event{Kind: platform.Interrupted}
+	return commandResume, true
 }
 
 // userEflags are the flags that a guest may have: those that Linux lets a
@@ -168,7 +171,7 @@ func (t *thread) callEvent(regs *platform.Registers) {
 	a.regs.GsBase = t.address()
 	regs.Rip = t.as.patches.original(regs.Rip)
 	regs.Rcx = regs.Rip
-	t.byCall = true
+	t.byCall, t.moves = true, t.as.patches.moves.Load()
 	t.last = *regs
 }
 
@@ -192,6 +195,7 @@ func (t *thread) signalEvent(regs *platform.Registers) (platform.Event, bool) {
 			return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}, true
 		}
 		regs.OrigRax = regs.Rax
+		t.as.patches.hit(t, regs.Rip-syscallLength, regs.OrigRax)
 		return platform.Event{Kind: platform.Syscall}, true
 	case linux.SIGSEGV, linux.SIGBUS, linux.SIGILL, linux.SIGFPE, linux.SIGTRAP:
 		ev := platform.Event{Kind: platform.Fault, Signal: signal, Code: code, TrapNo: a.trapno & 0xff, ErrCode: a.err & 0xffff}
@@ -225,6 +229,10 @@ func (t *thread) Interrupt() {
 	}
 	t.as.life.Lock()
 	defer t.as.life.Unlock()
+	t.kickLocked()
+}
+
+func (t *thread) kickLocked() {
 	if !t.as.reaped {
 		host.Tgkill(t.as.pid, t.tid, kick)
 	}
