@@ -79,10 +79,11 @@ type area struct {
 	command      uint32
 	event        uint32
 	spin         uint32 // how often the stub looks at turn before it sleeps
-	_            uint32
+	sentryCPU    uint32 // the processors on which each was last
 	result       uint64 // of a command
 	packed       uint64 // number of the call and arithmetic flags (eventCall)
-	_            [2]uint64
+	stubCPU      uint32
+	_            [12]byte
 	args         [8]uint64 // of a command
 
 	// Of a signal.

@@ -31,6 +31,7 @@ var hostCalls = [...]seccomp.Rule{
 	{Call: sysno.MemfdCreate, Checks: []seccomp.Check{seccomp.NoBits(1, linux.MFD_HUGETLB)}, Action: seccomp.Allow, Reason: "platform/trap: areas of guest threads"},
 	{Call: sysno.Ftruncate, Action: seccomp.Allow, Reason: "platform/trap: areas of guest threads"},
 	{Call: sysno.Close, Action: seccomp.Allow, Reason: "platform/trap: areas of guest threads"},
+	{Call: sysno.SchedSetaffinity, Action: seccomp.Allow, Reason: "platform/trap: moving a stub to another processor than its owner's"},
 	{Call: sysno.Getrandom, Action: seccomp.Allow, Reason: "platform/trap: by what a new stub is known"},
 	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, host.NotifyRecv)}, Action: seccomp.Allow, Reason: "platform/trap: notices of stubs"},
 	{Call: sysno.Ioctl, Checks: []seccomp.Check{seccomp.Equal32(1, host.NotifySend)}, Action: seccomp.Allow, Reason: "platform/trap: answers to notices"},

@@ -17,3 +17,11 @@ yes:
 no:
 	MOVB $0, ret+16(FP)
 	RET
+
+// func currentCPU() uint32
+TEXT ·currentCPU(SB),NOSPLIT,$0-4
+	MOVL $0x7b, CX
+	BYTE $0x0f; BYTE $0x03; BYTE $0xc9 // lsl %ecx,%ecx
+	ANDL $0xfff, CX
+	MOVL CX, ret+0(FP)
+	RET

@@ -41,6 +41,13 @@
 	MOVQ area_regs+104(R15), SI; \
 	MOVQ area_regs+112(R15), DI
 
+// CPU puts the number of the processor into cx, from the limit of the segment
+// in which Linux keeps it for the vDSO.
+#define CPU \
+	MOVL $0x7b, CX; \
+	BYTE $0x0f; BYTE $0x03; BYTE $0xc9; \
+	ANDL $0xfff, CX
+
 TEXT ·stubText(SB),NOSPLIT|NOFRAME,$0-0
 	// The first instructions are Image.Call: one system call under ptrace.
 	SYSCALL
@@ -104,11 +111,17 @@ full:
 
 	// Hand over to the Sentry and wait for what it says.
 publish:
+	CPU
+	MOVL CX, area_stubCPU(R15)
 	MOVL $1, AX
 	XCHGL AX, area_turn(R15)
 	CMPL area_sentrySleeps(R15), $0
 	JNE wake
 wait:
+	// Spinning on the Sentry's processor would keep it from running.
+	CPU
+	CMPL CX, area_sentryCPU(R15)
+	JEQ sleep
 	MOVL area_spin(R15), CX
 spin:
 	CMPL area_turn(R15), $0

@@ -31,6 +31,8 @@ type thread struct {
 	byCall bool
 	moves  uint32 // of patches, at the time of the call
 
+	together int // calls while the stub was on the caller's processor
+
 	fp []byte
 }
 
