@@ -14,6 +14,8 @@ const (
 	NotifyRecv  = 0xc0502100
 	NotifySend  = 0xc0182101
 	NotifyAddFD = 0x40182103
+
+	notifySetFlags = 0x40082104
 )
 
 // FilterNewListener makes seccomp(2) return a listener.
@@ -36,6 +38,14 @@ type Notification struct {
 func (fd *FD) Receive(n *Notification) error {
 	*n = Notification{}
 	_, _, e := syscall.Syscall(unix.SYS_IOCTL, uintptr(fd.Number()), NotifyRecv, uintptr(unsafe.Pointer(n)))
+	return result(e)
+}
+
+// WakeInPlace has the host wake whoever waits for a notification, or for its
+// answer, on the processor of the one that made it. Linux before 6.6 cannot.
+func (fd *FD) WakeInPlace() error {
+	const syncWakeUp = 1
+	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd.Number()), notifySetFlags, syncWakeUp)
 	return result(e)
 }
 
@@ -66,7 +76,7 @@ func (fd *FD) answer(id uint64, value int64, e errno.Errno, flags uint32) error 
 func (fd *FD) GiveFD(id uint64, ours, number int) error {
 	const flagSetFD = 1
 	request := struct {
-		id                             uint64
+		id                            uint64
 		flags, src, number, fileFlags uint32
 	}{id, flagSetFD, uint32(ours), uint32(number), 0}
 	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd.Number()), NotifyAddFD, uintptr(unsafe.Pointer(&request)))

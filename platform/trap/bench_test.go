@@ -73,3 +73,77 @@ func benchCalls(b *testing.B, machine []byte) {
 func BenchmarkCallPatchedMov(b *testing.B) { benchCalls(b, movLoop) }
 func BenchmarkCallPatchedCmp(b *testing.B) { benchCalls(b, cmpLoop) }
 func BenchmarkCallSignal(b *testing.B)     { benchCalls(b, plainLoop) }
+
+// BenchmarkFork forks, runs the child to its first call and ends it.
+func BenchmarkFork(b *testing.B) {
+	t, regs := benchGuest(b, plainLoop...)
+	t.Switch(regs)
+	for b.Loop() {
+		as, child, err := t.as.Fork(t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := *regs
+		if ev := child.Switch(&r); ev.Kind != platform.Syscall {
+			b.Fatalf("%+v", ev)
+		}
+		child.Close()
+		as.Close()
+	}
+}
+
+func BenchmarkThread(b *testing.B) {
+	t, regs := benchGuest(b, plainLoop...)
+	t.Switch(regs)
+	for b.Loop() {
+		child, err := t.as.NewThread(t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := *regs
+		if ev := child.Switch(&r); ev.Kind != platform.Syscall {
+			b.Fatalf("%+v", ev)
+		}
+		child.Close()
+	}
+}
+
+func BenchmarkMapAnonymous(b *testing.B) {
+	t, regs := benchGuest(b, plainLoop...)
+	t.Switch(regs)
+	m := platform.Mapping{Addr: 0x10000000, Length: pageSize, Prot: unix.PROT_READ, Flags: unix.MAP_PRIVATE, FD: -1}
+	for b.Loop() {
+		if err := t.as.Map(t, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMapFile(b *testing.B) {
+	t, regs := benchGuest(b, plainLoop...)
+	t.Switch(regs)
+	fd, err := unix.MemfdCreate("file", unix.MFD_CLOEXEC)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer unix.Close(fd)
+	m := platform.Mapping{Addr: 0x10000000, Length: pageSize, Prot: unix.PROT_READ, Flags: unix.MAP_PRIVATE, FD: fd}
+	for b.Loop() {
+		if err := t.as.Map(t, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkExec makes an empty address space, as execve does.
+func BenchmarkExec(b *testing.B) {
+	t, _ := benchGuest(b, plainLoop...)
+	for b.Loop() {
+		as, th, err := t.as.p.NewAddressSpace()
+		if err != nil {
+			b.Fatal(err)
+		}
+		th.Close()
+		as.Close()
+	}
+}

@@ -2,6 +2,8 @@ package trap
 
 import (
 	"encoding/binary"
+	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,60 +16,58 @@ import (
 
 // This file: how stubs come to be and how they end.
 
-// expect notes that a stub is asked for.
-func (p *Platform) expect(as *space, memory int) (nonce, *birth, error) {
-	var b [16]byte
-	if err := host.Getrandom(b[:]); err != nil {
+// expect notes that the process of a space is asked for. It takes over memory.
+func (p *Platform) expect(as *space, memory *host.FD) (nonce, *birth, error) {
+	var r [16]byte
+	if err := host.Getrandom(r[:]); err != nil {
+		memory.Close()
 		return nonce{}, nil, err
 	}
-	n := nonce{binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:])}
-	birth := &birth{as: as, memory: memory, known: make(chan bool, 1)}
+	n := nonce{binary.NativeEndian.Uint64(r[:]), binary.NativeEndian.Uint64(r[8:])}
+	b := &birth{as: as, memory: memory}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
+		memory.Close()
 		return n, nil, errno.ESRCH
 	}
-	p.births[n] = birth
-	return n, birth, nil
+	p.births[n] = b
+	b.overdue = time.AfterFunc(commandLimit, func() { p.forget(n, b) })
+	as.unborn = func() { p.forget(n, b) }
+	return n, b, nil
 }
 
-// await waits for a stub that was asked for. claimed is what its parent says
-// is its number, and only tells whose end it would be.
-func (p *Platform) await(n nonce, b *birth, claimed int, parent *space) error {
+// claim notes what the parent says is the number of a stub that it made. It only
+// tells whose end it would be.
+func (p *Platform) claim(n nonce, b *birth, pid int) {
 	p.mu.Lock()
-	b.claimed = claimed
-	if p.strays[claimed] {
-		p.dropLocked(n, b)
-	}
+	b.claimed = pid
+	early := p.strays[pid]
 	p.mu.Unlock()
-	select {
-	case ok := <-b.known:
-		if ok {
-			return nil
-		}
-		return errno.EAGAIN
-	case <-parent.end:
+	if early {
 		p.forget(n, b)
-		return errno.ESRCH
 	}
 }
 
-// forget takes a birth back. A stub that comes after all ends.
+// forget takes a birth back, unless it came: the space has ended, then.
 func (p *Platform) forget(n nonce, b *birth) {
 	p.mu.Lock()
-	p.dropLocked(n, b)
+	pending := p.births[n] == b
+	p.settleLocked(n, b)
 	p.mu.Unlock()
-	if ok := <-b.known; ok {
-		b.as.Close()
+	if pending {
+		b.as.ended()
 	}
 }
 
-// dropLocked ends a birth whose stub has not reported.
-func (p *Platform) dropLocked(n nonce, b *birth) {
-	if p.births[n] == b {
-		delete(p.births, n)
-		b.known <- false
+// settleLocked takes a birth from the list.
+func (p *Platform) settleLocked(n nonce, b *birth) {
+	if p.births[n] != b {
+		return
 	}
+	delete(p.births, n)
+	b.overdue.Stop()
+	b.memory.Close()
 	if len(p.births) == 0 {
 		clear(p.strays)
 	}
@@ -80,9 +80,8 @@ func (p *Platform) born(t *stub.Template) (*space, *thread, error) {
 		t.End()
 		return nil, nil, err
 	}
-	defer c.memory.Close()
 	as := p.newSpace(c, 0)
-	n, b, err := p.expect(as, c.memory.Number())
+	n, _, err := p.expect(as, c.memory)
 	if err != nil {
 		t.End()
 		return nil, nil, err
@@ -99,8 +98,8 @@ func (p *Platform) born(t *stub.Template) (*space, *thread, error) {
 		t.End()
 		return nil, nil, err
 	}
-	if ok := <-b.known; !ok {
-		return nil, nil, errno.EIO
+	if as.process() == 0 {
+		return nil, nil, errors.New("it ended before it was ready")
 	}
 	return as, as.first, nil
 }
@@ -151,24 +150,24 @@ func (p *Platform) noticeBirth(n *host.Notification) {
 	pid := int(n.PID)
 	key := nonce{n.Args[1], n.Args[2]}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.spaces[pid] != nil {
+	b := p.births[key]
+	switch {
+	case p.spaces[pid] != nil:
+		p.mu.Unlock()
 		p.listener.Answer(n.ID, 0, errno.EPERM)
 		return
-	}
-	b := p.births[key]
-	if b == nil || p.listener.GiveFD(n.ID, b.memory, 0) != nil {
+	case b == nil || p.listener.GiveFD(n.ID, b.memory.Number(), 0) != nil:
+		p.mu.Unlock()
 		host.Kill(pid, unix.SIGKILL)
 		if b != nil {
-			p.dropLocked(key, b)
+			p.forget(key, b)
 		}
 		return
 	}
-	delete(p.births, key)
-	b.as.pid = pid
-	b.as.first.tid = pid
+	p.settleLocked(key, b)
 	p.spaces[pid] = b.as
-	b.known <- true
+	p.mu.Unlock()
+	b.as.begin(pid)
 	p.listener.Answer(n.ID, 0, 0)
 }
 
@@ -182,17 +181,21 @@ func (p *Platform) reap() {
 		p.mu.Lock()
 		as := p.spaces[pid]
 		delete(p.spaces, pid)
+		var lost []func()
 		if as == nil && len(p.births) > 0 {
 			p.strays[pid] = true
 			for n, b := range p.births {
 				if b.claimed == pid {
-					p.dropLocked(n, b)
+					lost = append(lost, func() { p.forget(n, b) })
 				}
 			}
 		}
 		p.mu.Unlock()
 		if as != nil {
 			as.ended()
+		}
+		for _, forget := range lost {
+			forget()
 		}
 		host.Wait(pid)
 	}

@@ -17,10 +17,15 @@ import (
 // space implements platform.AddressSpace.
 type space struct {
 	p     *Platform
-	pid   int
 	first *thread
-	dead  atomic.Bool   // the process was or is being killed
-	end   chan struct{} // closed when it has ended
+
+	// pid is 0 until the stub reported: born is closed then, or when it is
+	// known that it will not. unborn gives it up.
+	pid    atomic.Int32
+	born   chan struct{}
+	unborn func()
+	dead   atomic.Bool   // the process was or is being killed
+	end    chan struct{} // closed when it has ended
 
 	patches patches
 
@@ -72,7 +77,7 @@ func (c *chunk) area(i int) *area {
 // newSpace makes a space whose process is yet to come, with a thread whose area
 // has the given number.
 func (p *Platform) newSpace(c *chunk, number int) *space {
-	as := &space{p: p, end: make(chan struct{}), threads: map[*thread]bool{}}
+	as := &space{p: p, end: make(chan struct{}), born: make(chan struct{}), threads: map[*thread]bool{}}
 	as.chunks[number/chunkAreas] = c
 	c.used = number%chunkAreas + 1
 	as.first = as.newThread(number)
@@ -242,17 +247,18 @@ func (as *space) Fork(by platform.Thread) (platform.AddressSpace, platform.Threa
 	return child, child.first, nil
 }
 
-// fork makes a process, whose thread has its area where its parent's has.
+// fork makes a process, whose thread has its area where its parent's has. It
+// does not wait for the process to come: what it is to do is in its memory.
 func (as *space) fork(t *thread) (*space, error) {
 	c, err := newChunk()
 	if err != nil {
 		return nil, errno.EAGAIN
 	}
-	defer c.memory.Close()
 	child := as.p.newSpace(c, t.number)
-	n, b, err := as.p.expect(child, c.memory.Number())
+	n, b, err := as.p.expect(child, c.memory)
 	if err != nil {
-		child.abandon()
+		child.ended()
+		child.discard()
 		return nil, err
 	}
 	as.patches.mu.Lock()
@@ -263,24 +269,41 @@ func (as *space) fork(t *thread) (*space, error) {
 	as.patches.mu.Unlock()
 	if err != nil {
 		as.p.forget(n, b)
-		child.abandon()
+		child.discard()
 		return nil, err
 	}
-	if err := as.p.await(n, b, int(pid), as); err != nil {
-		child.abandon()
-		return nil, err
-	}
+	as.p.claim(n, b, int(pid))
 	return child, nil
 }
 
-// abandon gives up a space that never had a process.
-func (as *space) abandon() {
+// discard closes a space and its thread, which nobody has seen.
+func (as *space) discard() {
+	as.Close()
 	as.life.Lock()
 	defer as.life.Unlock()
-	if !as.reaped && as.pid == 0 {
-		as.reaped, as.closed, as.open = true, true, 0
-		as.releaseLocked()
+	as.open = 0
+	as.releaseLocked()
+}
+
+// begin is called when the process has reported.
+func (as *space) begin(pid int) {
+	as.life.Lock()
+	defer as.life.Unlock()
+	as.first.tid = pid
+	as.pid.Store(int32(pid))
+	close(as.born)
+	if as.dead.Load() {
+		host.Kill(pid, unix.SIGKILL)
 	}
+}
+
+// process is the number of the process, for which it waits; 0: it never came.
+func (as *space) process() int {
+	if pid := as.pid.Load(); pid != 0 {
+		return int(pid)
+	}
+	<-as.born
+	return int(as.pid.Load())
 }
 
 // NewThread implements platform.AddressSpace.
@@ -314,7 +337,7 @@ func (as *space) addThread(t *thread) (*thread, error) {
 	}
 	child := as.newThread(number)
 	tid, err := t.command(commandThread, 0, cloneThread, child.address())
-	if err == nil && host.Tgkill(as.pid, int(tid), 0) != nil {
+	if err == nil && host.Tgkill(as.process(), int(tid), 0) != nil {
 		err = errno.ESRCH // no thread of this process: it lies, or has ended
 	}
 	if err != nil {
@@ -383,7 +406,7 @@ func (as *space) copy(b []byte, addr uintptr, move func(int, []byte, uintptr) (i
 	if as.dead.Load() {
 		return 0, errno.EFAULT
 	}
-	n, err := move(as.pid, b[:within(addr, len(b))], addr)
+	n, err := move(as.process(), b[:within(addr, len(b))], addr)
 	if err != nil || n < len(b) {
 		return n, errno.EFAULT
 	}
@@ -430,7 +453,7 @@ func (as *space) copyVec(b []byte, vec []platform.Range, move func(int, []byte, 
 			break
 		}
 	}
-	n, err := move(as.pid, b[:total], spans)
+	n, err := move(as.process(), b[:total], spans)
 	if err != nil || n < len(b) {
 		return n, errno.EFAULT
 	}
@@ -503,13 +526,18 @@ func (as *space) Close() {
 func (as *space) kill() {
 	as.dead.Store(true)
 	as.life.Lock()
-	defer as.life.Unlock()
-	if !as.reaped && as.pid != 0 {
-		host.Kill(as.pid, unix.SIGKILL)
+	pid := as.pid.Load()
+	if !as.reaped && pid != 0 {
+		host.Kill(int(pid), unix.SIGKILL)
+	}
+	as.life.Unlock()
+	if pid == 0 && as.unborn != nil {
+		as.unborn()
 	}
 }
 
-// ended is called when the process has ended, before its number is free.
+// ended is called when the process has ended, before its number is free, or is
+// known not to come.
 func (as *space) ended() {
 	as.dead.Store(true)
 	as.life.Lock()
@@ -518,6 +546,9 @@ func (as *space) ended() {
 	for t := range as.threads {
 		atomic.StoreUint32(&t.area.turn, 1)
 		host.FutexWake(&t.area.turn, 1)
+	}
+	if as.pid.Load() == 0 {
+		close(as.born)
 	}
 	close(as.end)
 	as.releaseLocked()

@@ -46,10 +46,14 @@ func (t *thread) dataAddress() uint64 {
 func (t *thread) prepare() {
 	a := t.area
 	a.turn = 1
+	a.spin, a.sentryCPU = stubSpins, noCPU // what it is to do comes soon
 	a.altStack.sp = t.address() + stackOffset
 	a.altStack.size = areaSize - stackOffset
 	t.byCall = false
 }
+
+// noCPU is the number of no processor.
+const noCPU = 0xffff
 
 // Switch implements platform.Thread.
 func (t *thread) Switch(regs *platform.Registers) platform.Event {
@@ -235,8 +239,13 @@ func (t *thread) Interrupt() {
 }
 
 func (t *thread) kickLocked() {
-	if !t.as.reaped {
-		host.Tgkill(t.as.pid, t.tid, kick)
+	switch pid := t.as.pid.Load(); {
+	case t.as.reaped:
+	case pid == 0:
+		// It will see this on its first way into the guest.
+		atomic.StoreUint32(&t.area.kicked, 1)
+	default:
+		host.Tgkill(int(pid), t.tid, kick)
 	}
 }
 
@@ -275,6 +284,9 @@ func (t *thread) syscall(nr uint64, args ...uint64) (uint64, error) {
 // receive descriptors at the same number.
 func (t *thread) mapFile(fd int, addr, length, prot, flags, offset uint64) (uint64, error) {
 	p := t.as.p
+	if t.as.process() == 0 {
+		return 0, errno.ESRCH
+	}
 	p.mu.Lock()
 	p.files[uint32(t.tid)] = fd
 	p.mu.Unlock()

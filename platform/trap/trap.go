@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -83,9 +84,9 @@ type nonce [2]uint64
 // birth is a stub that was asked for and has not yet reported.
 type birth struct {
 	as      *space
-	memory  int // descriptor of its areas
-	claimed int // the number that its parent tells
-	known   chan bool
+	memory  *host.FD    // of its areas, until it has them
+	claimed int         // the number that its parent tells
+	overdue *time.Timer // gives it up
 }
 
 // New makes the platform.
@@ -162,6 +163,7 @@ func (p *Platform) makeTemplate() (*stub.Template, error) {
 		t.End()
 		return nil, fmt.Errorf("take its listener: %w", err)
 	}
+	_ = p.listener.WakeInPlace() // only faster
 	p.layout = platform.Layout{Min: minAddr, Max: maxAddr, VVar: t.VVar, VDSO: t.VDSO}
 	p.stateSize = t.StateSize
 	p.fresh = t.FreshFP
@@ -248,7 +250,6 @@ func (p *Platform) Layout() platform.Layout { return p.layout }
 
 // NewAddressSpace implements platform.Platform.
 func (p *Platform) NewAddressSpace() (platform.AddressSpace, platform.Thread, error) {
-	p.warming.Wait()
 	var as *space
 	select {
 	case as = <-p.spare:
