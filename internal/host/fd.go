@@ -329,6 +329,15 @@ func (fd *FD) Poll(want int16) (int16, error) {
 	return p[0].Revents, nil
 }
 
+// Await waits until one of the events, POLLHUP or POLLERR holds.
+func (fd *FD) Await(want int16) (int16, error) {
+	p := []unix.PollFd{{Fd: int32(fd.Number()), Events: want}}
+	if _, err := retry(func() (int, error) { return unix.Poll(p, -1) }); err != nil {
+		return 0, err
+	}
+	return p[0].Revents, nil
+}
+
 // StatusFlags are F_GETFL's.
 func (fd *FD) StatusFlags() (int, error) {
 	n, err := unix.FcntlInt(uintptr(fd.Number()), unix.F_GETFL, 0)

@@ -69,7 +69,7 @@ type Platform struct {
 	fdMu             sync.Mutex
 	sender, receiver int
 
-	placement *placement
+	placement *stub.Placement
 
 	room *room
 
@@ -92,7 +92,7 @@ func New() (*Platform, error) {
 		spaces:   map[*space]bool{},
 	}
 	var err error
-	if p.placement, err = newPlacement(); err != nil {
+	if p.placement, err = stub.NewPlacement(); err != nil {
 		return nil, fmt.Errorf("ptrace: read the CPU affinity: %w", err)
 	}
 	if err := host.QuietChildStops(); err != nil {

@@ -44,6 +44,7 @@ func (as *space) newThread(tid int) *thread {
 	defer as.mu.Unlock()
 	as.threads++
 	t := &thread{as: as, Tracee: stub.Tracee{TID: tid, Image: image}, leader: tid == as.pid}
+	t.placed.Stub = tid
 	if t.leader {
 		t.Reaped = &as.reaped
 	}

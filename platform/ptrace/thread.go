@@ -26,16 +26,16 @@ type thread struct {
 	owned  bool // by the calling goroutine, which traces it
 	closed bool // set by the owner
 
-	// Interrupt sets wanted and then looks at running; Switch sets running
+	// Interrupt sets wanted and then looks at Running; Switch sets Running
 	// and then looks at wanted. One of them sees the other.
-	wanted, running atomic.Bool
+	wanted atomic.Bool
 
 	// gone keeps Interrupt away from a tid that is no longer ours.
 	mu   sync.Mutex
 	gone bool
 
-	placed
-	fp []byte
+	placed stub.Placed
+	fp     []byte
 }
 
 // own makes the calling goroutine the thread's owner. ESRCH: it has ended.
@@ -49,7 +49,7 @@ func (t *thread) own() error {
 	runtime.LockOSThread()
 	t.owned = true
 	// Pinned first: the stop is a hand-over between the two already.
-	t.as.p.placement.pin(t)
+	t.as.p.placement.Pin(&t.placed)
 	if err := t.Seize(); err != nil {
 		// Not traced: whoever kills the process ends it.
 		t.Dead = true
@@ -63,13 +63,13 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 	if t.own() != nil || t.as.dead.Load() {
 		return t.killed()
 	}
-	t.as.p.placement.enter(t)
+	t.as.p.placement.Enter(&t.placed)
 	for {
 		if ev, ok := t.resume(regs); !ok {
 			return ev
 		}
 		status, err := t.Wait()
-		t.running.Store(false)
+		t.placed.Running.Store(false)
 		if err != nil {
 			return t.killed()
 		}
@@ -91,13 +91,13 @@ func (t *thread) resume(regs *platform.Registers) (platform.Event, bool) {
 	if ev, ok := t.load(regs); !ok {
 		return ev, false
 	}
-	t.running.Store(true)
+	t.placed.Running.Store(true)
 	if t.wanted.Load() && t.wanted.CompareAndSwap(true, false) {
-		t.running.Store(false)
+		t.placed.Running.Store(false)
 		return platform.Event{Kind: platform.Interrupted}, false
 	}
 	if err := host.PtraceSysemu(t.TID); err != nil {
-		t.running.Store(false)
+		t.placed.Running.Store(false)
 		t.Lost(err)
 		return t.killed(), false
 	}
@@ -299,7 +299,7 @@ func (t *thread) Interrupt() {
 	if t.wanted.Swap(true) {
 		return
 	}
-	if !t.running.Load() {
+	if !t.placed.Running.Load() {
 		return
 	}
 	t.mu.Lock()
@@ -363,7 +363,7 @@ func (t *thread) Close() {
 	t.gone = true
 	t.mu.Unlock()
 	if t.owned {
-		t.as.p.placement.leave(t)
+		t.as.p.placement.Leave(&t.placed)
 	}
 	if t.leader {
 		t.park()
@@ -402,7 +402,8 @@ func (t *thread) abdicate() error {
 		return errno.ESRCH // killed; the next Switch says so
 	}
 	t.park()
-	t.as.p.placement.replace(t, func() {
+	t.as.p.placement.Replace(&t.placed, func() {
+		t.placed.Stub = tid
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.Tracee = heir

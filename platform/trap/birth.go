@@ -108,21 +108,16 @@ func (p *Platform) born(t *stub.Template) (*space, *thread, error) {
 func (p *Platform) listen() {
 	defer close(p.heard)
 	for {
-		var n host.Notification
-		err := p.listener.Receive(&n)
-		if err == errno.ENOENT {
-			// Killed before it was received, or the last stub has ended.
-			select {
-			case <-p.reaped:
-				return
-			default:
-				continue
-			}
-		}
-		if err != nil {
+		// Receive alone would sleep for ever if the last stub ended just
+		// before it.
+		events, err := p.listener.Await(unix.POLLIN)
+		if err != nil || events&unix.POLLIN == 0 {
 			return
 		}
-		p.notice(&n)
+		var n host.Notification
+		if p.listener.Receive(&n) == nil { // or else it was killed meanwhile
+			p.notice(&n)
+		}
 	}
 }
 

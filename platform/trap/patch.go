@@ -145,7 +145,7 @@ func (p *patches) pass(t *thread) {
 
 // left is called by a thread that has left the guest.
 func (p *patches) left(t *thread) {
-	t.running.Store(false)
+	t.placed.Running.Store(false)
 	if p.busy.Load() != 0 {
 		p.mu.Lock()
 		p.idle.Broadcast()
@@ -175,7 +175,7 @@ func (as *space) kickOthers(t *thread) bool {
 	defer as.life.Unlock()
 	any := false
 	for o := range as.threads {
-		if o != t && o.running.Load() && !as.reaped {
+		if o != t && o.placed.Running.Load() && !as.reaped {
 			any = true
 			o.kickLocked()
 		}

@@ -1,20 +1,22 @@
 package trap
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 )
 
-// pace decides who spins: looking at a word costs a processor, sleeping costs
-// the wake-up. It pays while there are processors for the guest threads that run
-// and for those who wait for them.
-type pace struct {
-	all     host.CPUSet
-	most    int32        // running guest threads up to which everybody spins
-	running atomic.Int32 // guest threads in Switch
-}
+// This file: how a stub and its owner wait for one another.
+//
+// Looking at a word all the time costs a processor and answers in a tenth of a
+// microsecond; sleeping answers in two when both are on one processor, and in
+// ten to thirty when not, because another one has to be woken. So the two are
+// pinned to one processor and sleep. Only while they are alone, with a processor
+// to spare for each, and the guest calls often, they are put on two and spin.
+// (Both spinning on one processor, or more pairs than processors, is the worst
+// there is: 20 to 90 us a call.)
 
 const (
 	// Rounds of a spinning wait, the Sentry's and the stub's, of about 25 ns
@@ -23,13 +25,20 @@ const (
 	// sleep, too: with 400 rounds a call took 3 us, with 1600 0.6 us.
 	sentrySpins = 1600
 	stubSpins   = 1600
+
+	// spinAfter is how many calls in a row nobody else must have run before
+	// a thread spins. A wait that took longer than spinning does costs as
+	// much as missCost that did not; missLimit ends the spinning.
+	spinAfter = 64
+	missCost  = 8
+	missLimit = 64
 )
 
-func (p *pace) init() error {
-	var err error
-	p.all, err = host.Affinity()
-	p.most = int32(p.all.Count() / 2)
-	return err
+// spinning is a thread's part.
+type spinning struct {
+	now    bool // both spin, on two processors
+	alone  int  // hand-overs in a row while no other guest thread ran
+	misses int
 }
 
 // spinWait looks at *word until it is not 0, at most n times.
@@ -38,70 +47,74 @@ func spinWait(word *uint32, n int32) bool
 // currentCPU is the processor that the caller runs on, now.
 func currentCPU() uint32
 
-// handOver lets the stub run.
-func (t *thread) handOver(command uint32) {
-	p := &t.as.p.pace
-	a := t.area
-	a.command = command
-	a.spin = 0
-	cpu := currentCPU()
-	a.sentryCPU = cpu
-	if p.running.Add(1) <= p.most {
-		a.spin = stubSpins
-		if a.stubCPU == cpu && t.apart() {
-			t.separate(cpu)
-			return
-		}
+// own locks the calling goroutine to its host thread, and that and the stub's
+// to a processor.
+func (t *thread) own() {
+	if !t.owned {
+		runtime.LockOSThread()
+		t.owned = true
 	}
-	t.release()
+	if t.placed.Stub == 0 {
+		if t.as.pid.Load() == 0 {
+			return // its stub has not reported yet
+		}
+		t.as.life.Lock()
+		t.placed.Stub = t.tid
+		t.as.life.Unlock()
+		t.as.p.placement.Pin(&t.placed)
+	}
+	t.as.p.placement.Enter(&t.placed)
 }
 
-func (t *thread) release() {
+// handOver lets the stub run.
+func (t *thread) handOver(command uint32) {
+	p := t.as.p
 	a := t.area
+	t.pace(p.running.Add(1))
+	a.command = command
+	a.spin = 0
+	a.sentryCPU = currentCPU()
+	if t.spin.now {
+		a.spin = stubSpins
+	}
 	atomic.SwapUint32(&a.turn, 0)
 	if atomic.LoadUint32(&a.stubSleeps) != 0 {
 		host.FutexWake(&a.turn, 1)
 	}
 }
 
-// apart says whether it is time to move the stub to another processor: not
-// each time that the host's scheduler brings them together.
-func (t *thread) apart() bool {
-	t.together++
-	if t.together < togetherCalls {
-		return false
-	}
-	t.together = 0
-	return true
-}
-
-// togetherCalls is how many calls on one processor are worth a move.
-const togetherCalls = 16
-
-// separate is release to another processor than this one. Once there, the stub
-// stays where the host's scheduler likes.
-func (t *thread) separate(cpu uint32) {
-	p := &t.as.p.pace
-	others := p.all
-	others.Clear(int(cpu))
-	if others.Count() == 0 || host.SetAffinity(t.tid, &others) != nil {
-		t.release()
+// pace decides whether to spin, with so many guest threads running.
+func (t *thread) pace(running int32) {
+	s := &t.spin
+	if running > t.as.p.spinners {
+		t.calm()
 		return
 	}
-	t.release()
-	host.SetAffinity(t.tid, &p.all)
+	if s.now {
+		if !t.placed.Pinned() {
+			s.now, s.alone = false, 0
+		}
+		return
+	}
+	if s.alone++; s.alone >= spinAfter && t.placed.Pinned() {
+		s.alone = 0
+		s.now = t.as.p.placement.Apart(&t.placed)
+	}
 }
 
-// spins says whether it pays to look for the stub's answer.
-func (t *thread) spins() bool {
-	p := &t.as.p.pace
-	return p.running.Load() <= p.most && t.area.stubCPU != t.area.sentryCPU
+// calm ends the spinning.
+func (t *thread) calm() {
+	s := &t.spin
+	if s.now {
+		t.as.p.placement.Together(&t.placed)
+	}
+	*s = spinning{}
 }
 
 // await waits for the stub. False: it has ended.
 func (t *thread) await() bool {
-	defer t.as.p.pace.running.Add(-1)
-	if t.spins() && spinWait(&t.area.turn, sentrySpins) {
+	defer t.as.p.running.Add(-1)
+	if t.look() {
 		return !t.as.dead.Load()
 	}
 	return t.sleep()
@@ -109,16 +122,29 @@ func (t *thread) await() bool {
 
 // awaitCommand is await for what does not take long.
 func (t *thread) awaitCommand() bool {
-	defer t.as.p.pace.running.Add(-1)
-	if t.spins() && spinWait(&t.area.turn, sentrySpins) {
-		return !t.as.dead.Load()
-	}
-	if t.area.myTurn() {
+	defer t.as.p.running.Add(-1)
+	if t.look() || t.area.myTurn() {
 		return !t.as.dead.Load()
 	}
 	overdue := time.AfterFunc(commandLimit, t.as.kill)
 	defer overdue.Stop()
 	return t.sleep()
+}
+
+// look spins, if it pays. It says whether the stub has answered.
+func (t *thread) look() bool {
+	s := &t.spin
+	if !s.now {
+		return false
+	}
+	if spinWait(&t.area.turn, sentrySpins) {
+		s.misses = max(s.misses-1, 0)
+		return true
+	}
+	if s.misses += missCost; s.misses > missLimit {
+		t.calm()
+	}
+	return false
 }
 
 func (t *thread) sleep() bool {

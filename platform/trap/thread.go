@@ -2,6 +2,7 @@ package trap
 
 import (
 	"encoding/binary"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +21,9 @@ type thread struct {
 	tid    int
 	closed bool // set by the owner
 
-	// Interrupt sets wanted and then looks at running; Switch sets running
+	// Interrupt sets wanted and then looks at Running; Switch sets Running
 	// and then looks at wanted. One of them sees the other.
-	wanted, running atomic.Bool
+	wanted atomic.Bool
 
 	// last are the registers as Switch returned them last; byCall says that
 	// the stub waits behind a call that came by a trampoline, so that no
@@ -31,7 +32,10 @@ type thread struct {
 	byCall bool
 	moves  uint32 // of patches, at the time of the call
 
-	together int // calls while the stub was on the caller's processor
+	// owned says that the owner is locked to its host thread.
+	owned  bool
+	placed stub.Placed
+	spin   spinning
 
 	fp []byte
 }
@@ -60,9 +64,10 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 	if t.closed || t.as.dead.Load() {
 		return t.killed()
 	}
+	t.own()
 	p := &t.as.patches
 	for {
-		t.running.Store(true)
+		t.placed.Running.Store(true)
 		if p.busy.Load() != 0 {
 			p.pass(t)
 			continue
@@ -230,7 +235,7 @@ func (t *thread) Interrupt() {
 	if t.wanted.Swap(true) {
 		return
 	}
-	if !t.running.Load() {
+	if !t.placed.Running.Load() {
 		return
 	}
 	t.as.life.Lock()
@@ -376,6 +381,13 @@ func (t *thread) Close() {
 		return
 	}
 	t.closed = true
+	t.as.p.placement.Leave(&t.placed)
+	t.placed.Stub = 0
+	t.spin = spinning{}
+	if t.owned {
+		t.owned = false
+		runtime.UnlockOSThread()
+	}
 	t.as.p.count(-1)
 	t.as.mu.Lock()
 	if !t.as.dead.Load() {

@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -61,7 +62,9 @@ type Platform struct {
 	spare   chan *space // made ahead of the next NewAddressSpace
 	warming sync.WaitGroup
 
-	pace pace
+	placement *stub.Placement
+	spinners  int32        // running guest threads up to which everybody spins
+	running   atomic.Int32 // guest threads that run, or do something for the Sentry
 
 	reaped chan struct{} // closed when the last stub has been reaped
 	heard  chan struct{} // closed when the listener has ended
@@ -103,9 +106,11 @@ func New() (*Platform, error) {
 		strays: map[int]bool{},
 		files:  map[uint32]int{},
 	}
-	if err := p.pace.init(); err != nil {
+	var err error
+	if p.placement, err = stub.NewPlacement(); err != nil {
 		return nil, fmt.Errorf("trap: read the CPU affinity: %w", err)
 	}
+	p.spinners = int32(p.placement.Processors() / 2)
 	started := make(chan error)
 	go p.runParent(started)
 	if err := <-started; err != nil {
@@ -315,6 +320,9 @@ func (p *Platform) Close() {
 	var all []*space
 	for _, as := range p.spaces {
 		all = append(all, as)
+	}
+	for _, b := range p.births {
+		all = append(all, b.as)
 	}
 	p.mu.Unlock()
 	for _, as := range all {

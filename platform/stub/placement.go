@@ -1,4 +1,4 @@
-package ptrace
+package stub
 
 import (
 	"sync"
@@ -8,13 +8,13 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 )
 
-// placement keeps the two host threads of a guest thread, the stub's and its
-// tracer's, on one processor while the guest makes system calls often.
+// Placement keeps the two host threads of a guest thread, the stub's and its
+// owner's, on one processor while the guest makes system calls often.
 //
 // They never run at the same time, but the host's scheduler does not know: it
 // wakes each on an idle processor, and a wake-up across processors costs more
 // than all the rest of a system call (measured: 11 to 58 us a call, against 4.4
-// on one processor). A guest thread starts pinned to where its tracer was
+// on one processor). A guest thread starts pinned to where its owner was
 // placed. A guest that computes, a processor with more pinned pairs than
 // others, and a pin of some age are set free, so that the host's scheduler
 // decides again; a free thread that makes several calls in a row is pinned
@@ -22,14 +22,14 @@ import (
 //
 // A goroutine looks after the pins while pinned threads are active and ends
 // when they are not, so that an idle sandbox does nothing.
-type placement struct {
+type Placement struct {
 	all  host.CPUSet
 	cpus int
 
 	watching atomic.Bool // the goroutine exists
 
 	mu     sync.Mutex
-	pinned map[*thread]*pin
+	pinned map[*Placed]*pin
 }
 
 // pin is what the watcher knows of a pinned thread.
@@ -49,25 +49,29 @@ const (
 	frequentNS       = 100_000
 )
 
-func newPlacement() (*placement, error) {
+// NewPlacement uses the processors that the calling thread may.
+func NewPlacement() (*Placement, error) {
 	all, err := host.Affinity()
 	if err != nil {
 		return nil, err
 	}
-	return &placement{all: all, cpus: all.Count(), pinned: map[*thread]*pin{}}, nil
+	return &Placement{all: all, cpus: all.Count(), pinned: map[*Placed]*pin{}}, nil
 }
 
-// placed is a thread's part.
-type placed struct {
+// Placed is a guest thread's part.
+type Placed struct {
+	Stub    int         // the stub's thread
+	Running atomic.Bool // the guest may run; the owner of the Placed changes it
+
 	pinnedNow atomic.Bool
 	switches  atomic.Uint64 // entries into the guest, changed by the owner only
-	ownerTID  int           // the tracer
+	owner     int           // this process's thread
 	last      time.Time     // the last entry, while not pinned
 	frequent  int           // entries in a row that came soon after another
 }
 
-// enter is called by the owner before the guest runs.
-func (s *placement) enter(t *thread) {
+// Enter is called by the owner before the guest runs.
+func (s *Placement) Enter(t *Placed) {
 	t.switches.Store(t.switches.Load() + 1)
 	if t.pinnedNow.Load() {
 		if !s.watching.Load() {
@@ -86,12 +90,12 @@ func (s *placement) enter(t *thread) {
 	}
 	t.last = now
 	if t.frequent >= frequentSwitches {
-		s.pin(t)
+		s.Pin(t)
 	}
 }
 
-// pin is called by the owner.
-func (s *placement) pin(t *thread) {
+// Pin is called by the owner.
+func (s *Placement) Pin(t *Placed) {
 	if s.cpus < 2 {
 		return
 	}
@@ -107,17 +111,48 @@ func (s *placement) pin(t *thread) {
 	if host.SetAffinity(0, &one) != nil {
 		return
 	}
-	if host.SetAffinity(t.TID, &one) != nil {
+	if host.SetAffinity(t.Stub, &one) != nil {
 		host.SetAffinity(0, &s.all)
 		return
 	}
-	t.ownerTID = host.Gettid()
+	t.owner = host.Gettid()
 	s.pinned[t] = &pin{cpu: cpu, switches: t.switches.Load()}
 	t.pinnedNow.Store(true)
 }
 
-// leave is called by the owner before it gives up the thread.
-func (s *placement) leave(t *thread) {
+// Apart lets the stub run on other processors than its owner's, so that both can
+// run at the same time; Together undoes it. The owner calls them. Apart returns
+// false where the two are not pinned, or there is one processor.
+func (s *Placement) Apart(t *Placed) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pinned[t]
+	if p == nil {
+		return false
+	}
+	others := s.all
+	others.Clear(p.cpu)
+	return others.Count() > 0 && host.SetAffinity(t.Stub, &others) == nil
+}
+
+func (s *Placement) Together(t *Placed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pinned[t]; p != nil {
+		var one host.CPUSet
+		one.Set(p.cpu)
+		host.SetAffinity(t.Stub, &one)
+	}
+}
+
+// Pinned says whether the two have processors of their own. It is for the owner.
+func (t *Placed) Pinned() bool { return t.pinnedNow.Load() }
+
+// Processors is how many there are.
+func (s *Placement) Processors() int { return s.cpus }
+
+// Leave is called by the owner before it gives up the thread.
+func (s *Placement) Leave(t *Placed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pinned[t] != nil {
@@ -125,24 +160,24 @@ func (s *placement) leave(t *thread) {
 	}
 }
 
-// replace calls change, which gives the thread another host thread that was
+// Replace calls change, which gives the thread another host thread that was
 // made by the one it had, and so runs on the same processors.
-func (s *placement) replace(t *thread, change func()) {
+func (s *Placement) Replace(t *Placed, change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
 }
 
-func (s *placement) freeLocked(t *thread) {
+func (s *Placement) freeLocked(t *Placed) {
 	delete(s.pinned, t)
 	t.pinnedNow.Store(false)
-	// The stub may be gone; the tracer is a thread of this process, which
+	// The stub may be gone; the owner is a thread of this process, which
 	// stays while it is locked to the owner.
-	host.SetAffinity(t.TID, &s.all)
-	host.SetAffinity(t.ownerTID, &s.all)
+	host.SetAffinity(t.Stub, &s.all)
+	host.SetAffinity(t.owner, &s.all)
 }
 
-func (s *placement) watch() {
+func (s *Placement) watch() {
 	if s.watching.Swap(true) {
 		return
 	}
@@ -161,17 +196,17 @@ func (s *placement) watch() {
 
 // look frees what should be placed anew. It says whether any pinned thread was
 // active since the last look.
-func (s *placement) look() bool {
+func (s *Placement) look() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	active := map[int][]*thread{}
+	active := map[int][]*Placed{}
 	any := false
 	for t, p := range s.pinned {
 		p.ticks++
 		switches := t.switches.Load()
 		busy := switches != p.switches
 		p.switches = switches
-		if !busy && !t.running.Load() {
+		if !busy && !t.Running.Load() {
 			continue // blocked in the Sentry
 		}
 		any = true
@@ -187,8 +222,8 @@ func (s *placement) look() bool {
 
 // balanceLocked frees one thread of the processor that has most, if another
 // has two less. Where it goes, the host decides.
-func (s *placement) balanceLocked(active map[int][]*thread) {
-	var most []*thread
+func (s *Placement) balanceLocked(active map[int][]*Placed) {
+	var most []*Placed
 	least := len(s.pinned)
 	for _, threads := range active {
 		if len(threads) > len(most) {
