@@ -52,6 +52,7 @@ const (
 	eventCall        = iota // a system call, by a trampoline
 	eventSignal             // a signal; SIGSYS is a system call
 	eventInterrupted        // a kick came before the guest was entered
+	eventLate               // a delivery failed
 	eventBroken             // the stub's own code failed: the guest's doing
 )
 
@@ -62,10 +63,12 @@ const (
 	noticeFile  = 0x66696c65
 )
 
-// The kinds of fast answers: constants from 2 up are places in area.answers.
+// The kinds of fast answers: from fastConstant up they are places in
+// area.answers.
 const (
-	fastCalls = 512
-	fastYield = 1
+	fastCalls    = 512
+	fastYield    = 1
+	fastConstant = 2
 )
 
 // area is what a guest thread's stub and its task goroutine share. The guest
@@ -109,11 +112,25 @@ type area struct {
 
 	fast    [fastCalls]uint8
 	answers [64]uint64
-	_       [224]uint64
-	scratch [256]uint8 // no stack: only where rsp points while there is none
-	fp      [16384]uint8
-	data    [16384]uint8
-	stack   [28672]uint8
+
+	// What came along with a call, at the start of data, and what is to be
+	// written before the guest goes on.
+	fetchedAddr uint64
+	fetchedLen  uint32
+	deliveries  uint32
+	delivery    [maxDeliveries]delivery
+	_           [190]uint64
+	scratch     [256]uint8 // no stack: only where rsp points while there is none
+	fp          [16384]uint8
+	data        [16384]uint8
+	fetch       [fastCalls]fetchRule
+	stack       [26624]uint8
+}
+
+// delivery is len bytes from offset in the area to addr.
+type delivery struct {
+	addr        uint64
+	offset, len uint32
 }
 
 // The area's size and what the assembly presumes.

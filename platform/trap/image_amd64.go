@@ -30,6 +30,12 @@ const (
 	markFix2end
 	markFaulted
 	markHandler
+	markFetch
+	markFetched
+	markUnfetched
+	markDeliver
+	markDelivered
+	markLate
 	markEnd
 	markCount
 )
@@ -75,6 +81,7 @@ func stubImage() (*stub.Image, [markCount]uint32) {
 	for i, n := range [...]int{
 		markReturn, markReturned, markResume, markResumed, markFast, markFastend, markTouch, markTouched,
 		markFix0, markFix0end, markFix1, markFix1end, markFix2, markFix2end, markFaulted, markSlow, 0, markUnfast,
+		markFetch, markFetched, markDeliver, markDelivered, markUnfetched, markLate,
 	} {
 		binary.LittleEndian.PutUint32(image[stubTable-stubCode+4*i:], marks[n])
 	}

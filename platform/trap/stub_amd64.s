@@ -109,6 +109,54 @@ full:
 	MOVQ AX, R15
 	MOVL $const_eventCall, area_event(R15)
 
+	// Bring along what the call's arguments point to (transfer.go).
+	MOVL $0, area_fetchedLen(R15)
+	MOVL area_packed(R15), DX
+	CMPL DX, $const_fastCalls
+	JAE unfetched
+	MOVL area_fetch(R15)(DX*4), DX
+	MOVBLZX DL, AX
+	TESTL AX, AX
+	JEQ unfetched
+	MOVQ (area_regs-8)(R15)(AX*8), SI
+	MOVL DX, AX
+	SHRL $8, AX
+	MOVBLZX AL, CX
+	CMPL CX, $const_fixedLength
+	JEQ fixed
+	MOVQ area_regs(R15)(CX*8), R8
+	CMPQ R8, $const_maxFetch
+	JHI unfetched
+	SHRL $8, AX
+	MOVBLZX AL, CX
+	SHLQ CL, R8
+	CMPQ R8, $const_maxFetch
+	JHI unfetched
+	JMP clip
+fixed:
+	MOVL DX, R8
+	SHRL $24, R8
+	SHLL $2, R8
+clip: // to the page: what is behind may not be there
+	MOVQ SI, AX
+	NEGQ AX
+	ANDQ $4095, AX
+	JEQ whole
+	CMPQ R8, AX
+	CMOVQHI AX, R8
+whole:
+	MOVQ SI, area_fetchedAddr(R15)
+	MOVQ R8, CX
+	LEAQ area_data(R15), DI
+	CLD
+	MARK(const_markFetch)
+	REP
+	MOVSB
+	MARK(const_markFetched)
+	MOVL R8, area_fetchedLen(R15)
+unfetched:
+	MARK(const_markUnfetched)
+
 	// Hand over to the Sentry and wait for what it says.
 publish:
 	CPU
@@ -154,6 +202,12 @@ awake:
 	MOVL $0, area_stubSleeps(R15)
 turn:
 	MOVL area_command(R15), AX
+	CMPL AX, $const_commandResume
+	JHI command
+	MOVL area_deliveries(R15), R12
+	TESTL R12, R12
+	JNE deliver
+command:
 	CMPL AX, $const_commandReturn
 	JEQ return
 	CMPL AX, $const_commandResume
@@ -173,6 +227,30 @@ turn:
 	CMPL AX, $const_commandSwap
 	JEQ swap
 	MOVL $const_eventBroken, area_event(R15)
+	JMP publish
+
+	// Write what the Sentry has for the guest, then look at the command again.
+deliver:
+	LEAQ area_delivery(R15), BX
+	CLD
+next:
+	MOVQ 0(BX), DI
+	MOVL 8(BX), SI
+	ADDQ R15, SI
+	MOVL 12(BX), CX
+	MARK(const_markDeliver)
+	REP
+	MOVSB
+	MARK(const_markDelivered)
+	ADDQ $16, BX
+	SUBL $1, R12
+	JNE next
+	MOVL $0, area_deliveries(R15)
+	JMP turn
+late:
+	MARK(const_markLate)
+	MOVL $0, area_deliveries(R15)
+	MOVL $const_eventLate, area_event(R15)
 	JMP publish
 
 	// The result of a system call: rcx and r11 are as the instruction leaves
@@ -552,26 +630,46 @@ notouch:
 	CMPL R8, AX
 	JCS nofix0
 	CMPL R8, CX
-	JCS fixed
+	JCS faulted
 nofix0:
 	MOVL 40(R9), AX
 	MOVL 44(R9), CX
 	CMPL R8, AX
 	JCS nofix1
 	CMPL R8, CX
-	JCS fixed
+	JCS faulted
 nofix1:
 	MOVL 48(R9), AX
 	MOVL 52(R9), CX
 	CMPL R8, AX
 	JCS nofix2
 	CMPL R8, CX
-	JCS fixed
+	JCS faulted
 nofix2:
+	MOVL 72(R9), AX
+	MOVL 76(R9), CX
+	CMPL R8, AX
+	JCS nofetch
+	CMPL R8, CX
+	JCS unfetch
+nofetch:
+	MOVL 80(R9), AX
+	MOVL 84(R9), CX
+	CMPL R8, AX
+	JCS nodeliver
+	CMPL R8, CX
+	JCS undeliver
+nodeliver:
 broken:
 	MOVL $const_eventBroken, area_event(R15)
 	JMP publish
-fixed:
+unfetch:
+	MOVL 88(R9), AX // markUnfetched
+	JMP goto
+undeliver:
+	MOVL 92(R9), AX // markLate
+	JMP goto
+faulted:
 	MOVL 56(R9), AX // markFaulted
 	JMP goto
 touch: // gs looked like an area's address, and is none

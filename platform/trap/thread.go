@@ -37,6 +37,8 @@ type thread struct {
 	placed stub.Placed
 	spin   spinning
 
+	transfer transfer
+
 	fp []byte
 }
 
@@ -51,6 +53,7 @@ func (t *thread) prepare() {
 	a := t.area
 	a.turn = 1
 	a.spin, a.sentryCPU = stubSpins, noCPU // what it is to do comes soon
+	a.fetch = fetchTable
 	a.altStack.sp = t.address() + stackOffset
 	a.altStack.size = areaSize - stackOffset
 	t.byCall = false
@@ -81,8 +84,11 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 			p.left(t)
 			return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}
 		}
+		t.area.deliveries = uint32(t.transfer.pending)
+		t.transfer.pending, t.transfer.used = 0, 0
 		t.handOver(command)
 		alive := t.await()
+		t.transfer.fetched = false
 		p.left(t)
 		if !alive {
 			return t.killed()
@@ -135,6 +141,10 @@ func (t *thread) event(regs *platform.Registers) (platform.Event, bool) {
 		t.callEvent(regs)
 		return platform.Event{Kind: platform.Syscall}, true
 	case eventSignal, eventInterrupted:
+	case eventLate:
+		failed := int64(errno.EFAULT)
+		regs.SetReturn(uint64(-failed))
+		return platform.Event{}, false
 	default:
 		t.as.kill()
 		return t.killed(), true
@@ -182,6 +192,7 @@ func (t *thread) callEvent(regs *platform.Registers) {
 	a.regs.GsBase = t.address()
 	regs.Rip = t.as.patches.original(regs.Rip)
 	regs.Rcx = regs.Rip
+	t.transfer.fetched = true
 	t.byCall, t.moves = true, t.as.patches.moves.Load()
 	t.last = *regs
 }
@@ -223,6 +234,25 @@ const (
 
 	siKernel = 0x80
 )
+
+// Answer implements platform.Answerer.
+func (t *thread) Answer(answers *platform.Answers) {
+	a := t.area
+	clear(a.fast[:])
+	if answers == nil {
+		return
+	}
+	for i, nr := range answers.Calls {
+		kind := fastConstant + i
+		if nr < fastCalls && kind < len(a.answers) {
+			a.answers[kind] = answers.Values[i]
+			a.fast[nr] = uint8(kind)
+		}
+	}
+	if answers.Yield < fastCalls {
+		a.fast[answers.Yield] = fastYield
+	}
+}
 
 // killed notes that the address space is gone.
 func (t *thread) killed() platform.Event {

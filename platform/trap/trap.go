@@ -97,6 +97,9 @@ func New() (*Platform, error) {
 	if !hasFSGSBase() {
 		return nil, errors.New("trap: the processor or the host's kernel lacks FSGSBASE")
 	}
+	// Owners that wait for their stubs hold the Go runtime's processors
+	// until it notices; others must find one free.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 8*runtime.NumCPU()))
 	p := &Platform{
 		spare:  make(chan *space, 1),
 		reaped: make(chan struct{}),

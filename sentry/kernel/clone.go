@@ -72,6 +72,7 @@ func (t *Task) Clone(o *CloneOptions) (int32, error) {
 		c.vfork = wait
 	}
 	t.k.forks.Add(1)
+	t.settle() // the child may read what the parent was told
 	c.start()
 	if wait != nil {
 		t.awaitVfork(wait)
@@ -155,12 +156,12 @@ func (t *Task) newChild(o *CloneOptions) (_ *Task, err error) {
 	c.pidNS = c.ns.PIDForChildren
 
 	if f&linux.CLONE_VM != 0 {
-		if c.thread, err = t.mm.NewThread(t.thread); err != nil {
+		if c.thread, err = t.mm.NewThread(t.Thread()); err != nil {
 			return nil, err
 		}
 		t.mm.IncUsers()
 		c.mm = t.mm
-	} else if c.mm, c.thread, err = t.mm.Fork(t.thread); err != nil {
+	} else if c.mm, c.thread, err = t.mm.Fork(t.Thread()); err != nil {
 		return nil, err
 	}
 
@@ -472,5 +473,6 @@ func (t *Task) setFDs(fds *fdtable.Table) {
 func (t *Task) setMM(m *mm.MM, th platform.Thread) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.mm, t.thread = m, th
+	t.settle()
+	t.mm, t.thread, t.transfer = m, th, nil
 }

@@ -208,7 +208,8 @@ func (t *Task) enter(entry uintptr) error {
 	if err != nil {
 		return err
 	}
-	t.mm, t.thread = m, th
+	t.settle()
+	t.mm, t.thread, t.transfer = m, th, nil
 	m.SetLimits(groupLimits{&t.group.limits})
 	m.SetLayout(mm.Fixed)
 	top, err := m.MapStack(th, mm.NoExec)

@@ -54,7 +54,7 @@ func (t *Task) leaveMemory() {
 // user ends the space first: that takes its threads along at less cost.
 func (t *Task) releaseSpace() {
 	th := t.thread
-	t.thread = nil
+	t.thread, t.transfer = nil, nil
 	last := t.mm != nil && t.mm.Users() == 1
 	if last {
 		t.releaseMM()
@@ -241,6 +241,7 @@ func (g *ThreadGroup) giveAwayChildrenLocked(out []deferredSignal) []deferredSig
 		delete(g.children, c)
 		wasOrphan := c.pgrp != nil && c.pgrp.orphanedLocked()
 		c.parent, c.parentTask = heir, nil
+		g.k.answersChanged(c)
 		if heir == nil {
 			if c.zombie {
 				c.reapLocked()

@@ -21,6 +21,9 @@ const DefaultTimerSlack = 50000
 // CPUs is how many processors the guest sees.
 func (k *Kernel) CPUs() int { return min(runtime.NumCPU(), 64) }
 
+// sinceBoot is Uptime in nanoseconds.
+func (k *Kernel) sinceBoot() int64 { return int64(time.Since(k.boot)) }
+
 // Uptime is the time since the sandbox began.
 func (k *Kernel) Uptime() time.Duration { return time.Since(k.boot) }
 

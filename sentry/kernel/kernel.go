@@ -41,6 +41,7 @@ type Kernel struct {
 	futexes  *futex.Manager
 	timers   clock.Wheel
 	trace    Tracer
+	answers  atomic.Uint64 // counts changes of what steady calls return
 
 	tasks      taskSet
 	rootUserNS *cred.UserNamespace
@@ -60,6 +61,12 @@ type SyscallTable interface {
 	Handle(t *Task, nr uint64, args *[6]uint64) (uint64, error)
 	TraceEnter(t *Task, nr uint64, args *[6]uint64) string
 	TraceExit(v uint64, err error) string
+
+	// Steady lists the calls whose result depends on the task alone, whatever
+	// the arguments, and changes only where the kernel says so
+	// (Kernel.AnswersChanged). Yield is sched_yield.
+	Steady() []uint64
+	Yield() uint64
 }
 
 // Tracer receives the lines of --strace; nil if it is off.

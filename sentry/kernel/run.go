@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -35,9 +34,9 @@ func (t *Task) run() {
 	if t.k.onPanic != nil {
 		defer t.k.onPanic()
 	}
+	t.sysSince = t.k.sinceBoot()
 	for t.readyForGuest() {
 		ev := t.switchToGuest()
-		began := time.Now()
 		switch ev.Kind {
 		case platform.Syscall:
 			t.syscall()
@@ -50,8 +49,10 @@ func (t *Task) run() {
 		default:
 			panic(fmt.Sprintf("kernel: platform returned event %d", ev.Kind))
 		}
-		t.sysNS.Add(int64(time.Since(began)))
 	}
+	// What the end writes to memory, others are woken to read at once.
+	t.settle()
+	t.transfer = nil
 	t.exit()
 }
 
@@ -63,17 +64,22 @@ func (t *Task) switchToGuest() platform.Event {
 	if t.guestRef == nil || *t.guestRef != th {
 		ref := th
 		t.guestRef = &ref // once per program: this is the path of every call
+		t.toldAnswers = 0
+		t.transfer, _ = th.(platform.Transferrer)
 	}
 	t.guest.Store(t.guestRef)
 	defer t.guest.Store(nil)
 	if t.work.Load() || t.k.Paused() {
 		return platform.Event{Kind: platform.Interrupted}
 	}
-	began := time.Now()
-	t.guestSince.Store(max(int64(began.Sub(t.k.boot)), 1))
+	t.tellAnswers(th)
+	began := t.k.sinceBoot()
+	t.sysNS.Add(began - t.sysSince)
+	t.guestSince.Store(max(began, 1))
 	ev := th.Switch(&t.regs)
 	t.guestSince.Store(0)
-	t.guestNS.Add(int64(time.Since(began)))
+	t.sysSince = t.k.sinceBoot()
+	t.guestNS.Add(t.sysSince - began)
 	return ev
 }
 
@@ -341,6 +347,7 @@ func (t *Task) beginStop(s linux.Signal) {
 // joinStop stops the task until the group goes on or is killed. The last thread
 // to come tells the parent.
 func (t *Task) joinStop() {
+	t.settle()
 	g := t.group
 	h := g.handlers()
 	h.mu.Lock()

@@ -56,6 +56,7 @@ func (t *Task) SetSeccompStrict() error {
 		return errno.EINVAL
 	}
 	t.seccomp.Store(strictMode)
+	t.k.answersChanged()
 	return nil
 }
 
@@ -79,6 +80,7 @@ func (t *Task) AddSeccompFilter(p bpf.Program, s ThreadSync) (preventer int32, e
 	}
 	if s == ThisThread {
 		t.seccomp.Store(m)
+		t.k.answersChanged()
 		return 0, nil
 	}
 	if t.sig.killed || t.group.sig.exiting {
@@ -104,6 +106,7 @@ func (t *Task) AddSeccompFilter(p bpf.Program, s ThreadSync) (preventer int32, e
 			u.setNoNewPrivs()
 		}
 	}
+	t.k.answersChanged(t.group)
 	return 0, nil
 }
 

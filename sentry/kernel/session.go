@@ -47,6 +47,7 @@ func (g *ThreadGroup) joinLocked(p *ProcessGroup) {
 	}
 	p.members[g] = struct{}{}
 	g.pgrp = p
+	g.k.answersChanged(g)
 }
 
 func (g *ThreadGroup) leavePgrpLocked() {

@@ -34,8 +34,12 @@ type Task struct {
 	robustList usermem.Ptr[futex.RobustListHead]
 	args       [6]uint64 // of the call that is being served
 	lastFault  platform.Event
-	guestRef   *platform.Thread // what guest is set to
-	vfork      *vforkWait       // the parent that waits for us to let go of its memory
+	guestRef   *platform.Thread     // what guest is set to
+	transfer   platform.Transferrer // of the thread in guestRef, or nil
+	// toldAnswers is Kernel.answers, plus one, when the thread in guestRef
+	// was told them.
+	toldAnswers uint64
+	vfork       *vforkWait // the parent that waits for us to let go of its memory
 
 	// Replaced by the task goroutine, read by others: behind mu.
 	mu          lock.Mutex[lockorder.Task]
@@ -74,6 +78,8 @@ type Task struct {
 
 	guestNS atomic.Int64 // nanoseconds in the guest
 	sysNS   atomic.Int64 // nanoseconds in the Sentry, not asleep
+	// sysSince is when the task entered the Sentry, of Kernel.sinceBoot.
+	sysSince int64
 
 	// guestSince is when the task went into the guest, in nanoseconds since
 	// boot; 0: it is not there.
@@ -165,6 +171,7 @@ func (t *Task) SetCreds(c *cred.Creds) {
 			c.NoNewPrivs = 1
 		}
 		if t.creds.CompareAndSwap(old, c) {
+			t.k.answersChanged()
 			return
 		}
 	}
@@ -175,7 +182,10 @@ func (t *Task) SetCreds(c *cred.Creds) {
 func (t *Task) MM() *mm.MM { return t.mm }
 
 // Thread carries out the platform operations of the task goroutine.
-func (t *Task) Thread() platform.Thread { return t.thread }
+func (t *Task) Thread() platform.Thread {
+	t.settle()
+	return t.thread
+}
 
 // Regs are the guest's registers: the task goroutine's alone.
 func (t *Task) Regs() *platform.Registers { return &t.regs }
@@ -331,6 +341,12 @@ func (t *Task) Limit(r linux.RlimitResource) linux.Rlimit { return t.group.limit
 
 // CopyIn copies from the task's memory.
 func (t *Task) CopyIn(dst []byte, addr usermem.Addr) (int, error) {
+	if t.transfer != nil {
+		if t.transfer.Fetched(dst, uintptr(addr)) {
+			return len(dst), nil
+		}
+		t.transfer.Settle()
+	}
 	n, err := t.mm.CopyIn(dst, addr)
 	for err == errno.EFAULT && t.grows(addr+usermem.Addr(n)) {
 		var more int
@@ -342,6 +358,12 @@ func (t *Task) CopyIn(dst []byte, addr usermem.Addr) (int, error) {
 
 // CopyOut copies into the task's memory.
 func (t *Task) CopyOut(addr usermem.Addr, src []byte) (int, error) {
+	if t.transfer != nil {
+		if len(src) <= maxDelivery && t.mm.Writable(addr, len(src)) && t.transfer.Deliver(uintptr(addr), src) {
+			return len(src), nil
+		}
+		t.transfer.Settle()
+	}
 	n, err := t.mm.CopyOut(addr, src)
 	for err == errno.EFAULT && t.grows(addr+usermem.Addr(n)) {
 		var more int
@@ -359,11 +381,13 @@ func (t *Task) grows(addr usermem.Addr) bool {
 
 // CopyInVec copies from several ranges of the task's memory.
 func (t *Task) CopyInVec(dst []byte, vec []usermem.Range) (int, error) {
+	t.settle()
 	return t.mm.CopyInVec(dst, vec)
 }
 
 // CopyOutVec copies into several ranges of the task's memory.
 func (t *Task) CopyOutVec(vec []usermem.Range, src []byte) (int, error) {
+	t.settle()
 	return t.mm.CopyOutVec(vec, src)
 }
 
@@ -377,8 +401,21 @@ func (t *Task) LoadWord(addr usermem.Addr) (uint32, error) {
 	return usermem.Ptr[uint32](addr).Load(t)
 }
 
+// maxDelivery is what may be written on the way into the guest: beyond it a
+// call of the host costs less than copying twice.
+const maxDelivery = 4096
+
+// settle writes to memory what was to be written on the way into the guest:
+// before the task sleeps, or does something to its memory.
+func (t *Task) settle() {
+	if t.transfer != nil {
+		t.transfer.Settle()
+	}
+}
+
 // CompareAndSwapWord changes a futex word.
 func (t *Task) CompareAndSwapWord(addr usermem.Addr, old, new uint32) (uint32, error) {
+	t.settle()
 	return t.mm.CompareAndSwap32(t.thread, addr, old, new)
 }
 
@@ -420,6 +457,7 @@ const (
 )
 
 func (t *Task) sleep(d waiter.Deadline, kind sleepKind) error {
+	t.settle()
 	if t.work.Load() && t.sleepEnds(kind) {
 		return errno.ERESTARTSYS
 	}

@@ -2,6 +2,7 @@ package mm
 
 import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 )
@@ -28,6 +29,25 @@ func (m *MM) CopyOut(addr usermem.Addr, src []byte) (int, error) {
 	}
 	n, err := m.as.WriteAt(src, uintptr(addr))
 	return shortCopy(n, want, err)
+}
+
+// Writable says whether the guest may write to a range, as far as its mappings
+// tell: a file may be too short.
+func (m *MM) Writable(addr usermem.Addr, n int) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	end := addr + usermem.Addr(n)
+	if end < addr {
+		return false
+	}
+	for addr < end {
+		v := m.list.find(addr)
+		if v == nil || v.prot&linux.PROT_WRITE == 0 {
+			return false
+		}
+		addr = v.end
+	}
+	return true
 }
 
 // CopyInVec implements usermem.Memory.

@@ -35,6 +35,7 @@ type Call struct {
 	Support Support
 
 	handle func(t *kernel.Task, a *[6]uint64) (uint64, error)
+	steady bool
 	args   []func(m usermem.Memory, v uint64) string
 }
 
@@ -66,6 +67,13 @@ func unconfigured(id sysno.ID, e errno.Errno, reason string) Call {
 		Support: Support{Errno: e, Reason: reason},
 		handle:  func(*kernel.Task, *[6]uint64) (uint64, error) { return 0, e },
 	}
+}
+
+// steady declares that a call's result depends on the task alone, and changes
+// only where the kernel says so (Kernel.answersChanged).
+func steady(c Call) Call {
+	c.steady = true
+	return c
 }
 
 // arg is what a register can be read as.

@@ -13,10 +13,10 @@ import (
 
 // Credentials: user and group ids, capabilities.
 var credentialCalls = []Call{
-	call0(sysno.Getuid, getuid, full),
-	call0(sysno.Geteuid, geteuid, full),
-	call0(sysno.Getgid, getgid, full),
-	call0(sysno.Getegid, getegid, full),
+	steady(call0(sysno.Getuid, getuid, full)),
+	steady(call0(sysno.Geteuid, geteuid, full)),
+	steady(call0(sysno.Getgid, getgid, full)),
+	steady(call0(sysno.Getegid, getegid, full)),
 	call3(sysno.Getresuid, getresuid, full),
 	call3(sysno.Getresgid, getresgid, full),
 	call1(sysno.Setuid, setuid, full),

@@ -50,6 +50,9 @@ func families() [][]Call {
 type Table struct {
 	arch  sysno.Arch
 	calls [sysno.MaxNumber + 1]*Call
+
+	steady []uint64 // numbers
+	yield  uint64
 }
 
 // NewTable builds the table. It panics when a call is declared twice.
@@ -66,10 +69,20 @@ func NewTable(arch sysno.Arch) *Table {
 				panic(fmt.Sprintf("syscalls: %v is declared twice", c.ID))
 			}
 			tab.calls[nr] = c
+			if c.steady {
+				tab.steady = append(tab.steady, uint64(nr))
+			}
+			if c.ID == sysno.SchedYield {
+				tab.yield = uint64(nr)
+			}
 		}
 	}
 	return tab
 }
+
+// Steady and Yield implement kernel.SyscallTable.
+func (tab *Table) Steady() []uint64 { return tab.steady }
+func (tab *Table) Yield() uint64    { return tab.yield }
 
 // Handle runs one call. A number without a handler is ENOSYS.
 func (tab *Table) Handle(t *kernel.Task, nr uint64, args *[6]uint64) (uint64, error) {

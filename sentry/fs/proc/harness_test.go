@@ -32,6 +32,8 @@ func (c *calls) Handle(t *kernel.Task, nr uint64, _ *[6]uint64) (uint64, error) 
 
 func (*calls) TraceEnter(*kernel.Task, uint64, *[6]uint64) string { return "" }
 func (*calls) TraceExit(uint64, error) string                     { return "" }
+func (*calls) Steady() []uint64                                   { return nil }
+func (*calls) Yield() uint64                                      { return 24 }
 
 // inGuest runs f in a task of a kernel whose root file system is empty but for
 // /proc, which shows the task's namespace, and the program.
