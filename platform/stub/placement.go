@@ -46,7 +46,7 @@ const (
 	// A thread that entered the guest frequentSwitches times in a row with
 	// less than frequentNS between is pinned.
 	frequentSwitches = 4
-	frequentNS       = 100_000
+	frequentNS       = 200_000
 )
 
 // NewPlacement uses the processors that the calling thread may.
@@ -70,7 +70,7 @@ type Placed struct {
 	frequent  int           // entries in a row that came soon after another
 }
 
-// Enter is called by the owner before the guest runs.
+// Enter is called by the owner before the stub runs.
 func (s *Placement) Enter(t *Placed) {
 	t.switches.Store(t.switches.Load() + 1)
 	if t.pinnedNow.Load() {

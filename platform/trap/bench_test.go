@@ -147,3 +147,22 @@ func BenchmarkExec(b *testing.B) {
 		as.Close()
 	}
 }
+
+// BenchmarkState saves and loads the floating point state around a call, as the
+// way to a signal handler and back does.
+func BenchmarkState(b *testing.B) {
+	t, regs := benchGuest(b, plainLoop...)
+	t.Switch(regs)
+	for b.Loop() {
+		state, err := t.FPState()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := t.SetFPState(state); err != nil {
+			b.Fatal(err)
+		}
+		if ev := t.Switch(regs); ev.Kind != platform.Syscall {
+			b.Fatalf("%+v", ev)
+		}
+	}
+}

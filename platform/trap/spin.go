@@ -63,13 +63,15 @@ func (t *thread) own() {
 		t.as.life.Unlock()
 		t.as.p.placement.Pin(&t.placed)
 	}
-	t.as.p.placement.Enter(&t.placed)
 }
 
 // handOver lets the stub run.
 func (t *thread) handOver(command uint32) {
 	p := t.as.p
 	a := t.area
+	if t.placed.Stub != 0 {
+		p.placement.Enter(&t.placed)
+	}
 	t.pace(p.running.Add(1))
 	a.command = command
 	a.spin = 0
