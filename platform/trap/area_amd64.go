@@ -68,7 +68,11 @@ const (
 const (
 	fastCalls    = 512
 	fastYield    = 1
-	fastConstant = 2
+	fastFutex    = 2
+	fastConstant = 3
+
+	// waiterWords is how many counters of futex waiters a process has.
+	waiterWords = 1024
 )
 
 // area is what a guest thread's stub and its task goroutine share. The guest
@@ -119,12 +123,14 @@ type area struct {
 	fetchedLen  uint32
 	deliveries  uint32
 	delivery    [maxDeliveries]delivery
-	_           [190]uint64
+	waiterTable uint64 // the address of the process\'s counters, in its first area
+	_           [189]uint64
 	scratch     [256]uint8 // no stack: only where rsp points while there is none
 	fp          [16384]uint8
 	data        [16384]uint8
 	fetch       [fastCalls]fetchRule
-	stack       [26624]uint8
+	waiters     [waiterWords]uint32
+	stack       [22528]uint8
 }
 
 // delivery is len bytes from offset in the area to addr.

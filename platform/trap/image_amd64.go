@@ -36,6 +36,8 @@ const (
 	markDeliver
 	markDelivered
 	markLate
+	markFutex
+	markFutexend
 	markEnd
 	markCount
 )
@@ -81,7 +83,7 @@ func stubImage() (*stub.Image, [markCount]uint32) {
 	for i, n := range [...]int{
 		markReturn, markReturned, markResume, markResumed, markFast, markFastend, markTouch, markTouched,
 		markFix0, markFix0end, markFix1, markFix1end, markFix2, markFix2end, markFaulted, markSlow, 0, markUnfast,
-		markFetch, markFetched, markDeliver, markDelivered, markUnfetched, markLate,
+		markFetch, markFetched, markDeliver, markDelivered, markUnfetched, markLate, markFutex, markFutexend,
 	} {
 		binary.LittleEndian.PutUint32(image[stubTable-stubCode+4*i:], marks[n])
 	}

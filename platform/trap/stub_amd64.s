@@ -314,6 +314,8 @@ slow:
 fast:
 	CMPL DX, $const_fastYield
 	JEQ yield
+	CMPL DX, $const_fastFutex
+	JEQ futex
 	MOVQ area_answers(AX)(DX*8), DX
 	MOVQ DX, area_result(AX)
 answered:
@@ -330,6 +332,42 @@ unfast:
 	MARK(const_markUnfast)
 	MOVQ area_regs+96(AX), DX
 	JMP full
+
+	// A private futex: a wait whose word differs, a wake of a word that nobody
+	// waits for. r11 is free: the area has what it held.
+futex:
+	MOVL SI, DX
+	TESTL $3, DI
+	JNE unfast
+	CMPL DX, $0x81 // FUTEX_WAKE_PRIVATE
+	JEQ futexwake
+	CMPL DX, $0x80 // FUTEX_WAIT_PRIVATE
+	JNE unfast
+	TESTQ R10, R10
+	JNE unfast
+	MARK(const_markFutex)
+	MOVL (DI), DX
+	MARK(const_markFutexend)
+	CMPL DX, (area_regs+96)(AX)
+	JEQ unfast
+	MOVQ $-11, area_result(AX) // EAGAIN
+	JMP answered
+futexwake:
+	MOVQ DI, DX
+	SHRQ $47, DX
+	JNE unfast
+	MOVQ area_waiterTable(AX), R11
+	// What the guest wrote before is seen before the counter is read: whoever
+	// waits counts first and reads the word then.
+	LOCK
+	ADDL $0, area_turn(AX)
+	MOVL DI, DX
+	SHRL $2, DX
+	ANDL $(const_waiterWords-1), DX
+	CMPL (R11)(DX*4), $0
+	JNE unfast
+	MOVQ $0, area_result(AX)
+	JMP answered
 
 	// sched_yield is the host's.
 yield:
@@ -660,9 +698,19 @@ nofetch:
 	CMPL R8, CX
 	JCS undeliver
 nodeliver:
+	MOVL 96(R9), AX
+	MOVL 100(R9), CX
+	CMPL R8, AX
+	JCS nofutex
+	CMPL R8, CX
+	JCS unfutex
+nofutex:
 broken:
 	MOVL $const_eventBroken, area_event(R15)
 	JMP publish
+unfutex:
+	MOVL 68(R9), AX // markUnfast
+	JMP goto
 unfetch:
 	MOVL 88(R9), AX // markUnfetched
 	JMP goto

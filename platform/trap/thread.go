@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
@@ -249,9 +250,18 @@ func (t *thread) Answer(answers *platform.Answers) {
 			a.fast[nr] = uint8(kind)
 		}
 	}
+	if nr := answers.Futex; nr > 0 && nr < fastCalls {
+		a.waiterTable = t.as.first.address() + uint64(unsafe.Offsetof(a.waiters))
+		a.fast[nr] = fastFutex
+	}
 	if answers.Yield < fastCalls {
 		a.fast[answers.Yield] = fastYield
 	}
+}
+
+// Waiters implements platform.WaiterCounter.
+func (as *space) Waiters(addr uintptr) *atomic.Uint32 {
+	return (*atomic.Uint32)(unsafe.Pointer(&as.first.area.waiters[addr/4%waiterWords]))
 }
 
 // killed notes that the address space is gone.

@@ -35,6 +35,18 @@ import (
 type Key struct {
 	Object any
 	Offset uint64
+
+	// Waiters, unless nil, counts the waiters of this word, and perhaps of
+	// others, where the guest finds out for itself that there are none. It
+	// belongs to Object and Offset, and the guest can write it: it is never
+	// read here.
+	Waiters *atomic.Uint32
+}
+
+func (k Key) count(delta int32) {
+	if k.Waiters != nil {
+		k.Waiters.Add(uint32(delta))
+	}
 }
 
 // Scope says how a word is named.
@@ -114,6 +126,7 @@ func indexOf(k Key) int { return int(maphash.Comparable(seed, k) % bucketCount) 
 func (t *Manager) bucketOf(k Key) *bucket { return &t.buckets[indexOf(k)] }
 
 func (b *bucket) addLocked(e *entry) {
+	e.key.count(1)
 	e.prev, e.next = b.tail, nil
 	if b.tail != nil {
 		b.tail.next = e
@@ -125,6 +138,7 @@ func (b *bucket) addLocked(e *entry) {
 }
 
 func (b *bucket) removeLocked(e *entry) {
+	e.key.count(-1)
 	if e.prev != nil {
 		e.prev.next = e.next
 	} else {
@@ -202,6 +216,10 @@ func (t *Manager) enqueueIf(m Memory, addr usermem.Addr, val uint32, e *entry) e
 	b := t.bucketOf(e.key)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// A guest that changes the word and then sees no waiter must have changed
+	// it before it is read here.
+	e.key.count(1)
+	defer e.key.count(-1)
 	got, err := m.LoadWord(addr)
 	if err != nil {
 		return err

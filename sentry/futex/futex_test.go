@@ -47,7 +47,7 @@ func (m *space) FutexKey(a usermem.Addr, s Scope) (Key, error) {
 	if a < 0x1000 || a >= 0x2000 {
 		return Key{}, errno.EFAULT
 	}
-	return Key{m, uint64(a)}, nil
+	return Key{Object: m, Offset: uint64(a)}, nil
 }
 
 func (m *space) LoadWord(a usermem.Addr) (uint32, error) {

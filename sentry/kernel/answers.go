@@ -35,7 +35,7 @@ func (t *Task) tellAnswers(th platform.Thread) {
 		return
 	}
 	calls := t.k.table.Steady()
-	a := platform.Answers{Calls: calls, Values: make([]uint64, len(calls)), Yield: t.k.table.Yield()}
+	a := platform.Answers{Calls: calls, Values: make([]uint64, len(calls)), Yield: t.k.table.Yield(), Futex: t.k.table.Futex()}
 	for i, nr := range calls {
 		v, err := t.k.table.Handle(t, nr, &[6]uint64{})
 		if err != nil {

@@ -64,9 +64,10 @@ type SyscallTable interface {
 
 	// Steady lists the calls whose result depends on the task alone, whatever
 	// the arguments, and changes only where the kernel says so
-	// (Kernel.AnswersChanged). Yield is sched_yield.
+	// (Kernel.answersChanged). Yield is sched_yield, Futex futex.
 	Steady() []uint64
 	Yield() uint64
+	Futex() uint64
 }
 
 // Tracer receives the lines of --strace; nil if it is off.

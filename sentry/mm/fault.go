@@ -92,7 +92,7 @@ func (m *MM) FutexKey(addr usermem.Addr, scope futex.Scope) (futex.Key, error) {
 		return futex.Key{}, errno.EFAULT
 	}
 	if scope == futex.Private {
-		return futex.Key{Object: m, Offset: uint64(addr)}, nil
+		return m.privateKey(addr), nil
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -101,9 +101,17 @@ func (m *MM) FutexKey(addr usermem.Addr, scope futex.Scope) (futex.Key, error) {
 		return futex.Key{}, errno.EFAULT
 	}
 	if v.flags&vmShared == 0 || v.file == nil {
-		return futex.Key{Object: m, Offset: uint64(addr)}, nil
+		return m.privateKey(addr), nil
 	}
 	return futex.Key{Object: objectID{v.dev, v.ino}, Offset: uint64(v.offset) + uint64(addr-v.start)}, nil
+}
+
+func (m *MM) privateKey(addr usermem.Addr) futex.Key {
+	k := futex.Key{Object: m, Offset: uint64(addr)}
+	if c, ok := m.as.(platform.WaiterCounter); ok {
+		k.Waiters = c.Waiters(uintptr(addr))
+	}
+	return k
 }
 
 // Barrier makes every thread of the address space that is running pass a memory

@@ -51,8 +51,8 @@ type Table struct {
 	arch  sysno.Arch
 	calls [sysno.MaxNumber + 1]*Call
 
-	steady []uint64 // numbers
-	yield  uint64
+	steady       []uint64 // numbers
+	yield, futex uint64
 }
 
 // NewTable builds the table. It panics when a call is declared twice.
@@ -72,17 +72,21 @@ func NewTable(arch sysno.Arch) *Table {
 			if c.steady {
 				tab.steady = append(tab.steady, uint64(nr))
 			}
-			if c.ID == sysno.SchedYield {
+			switch c.ID {
+			case sysno.SchedYield:
 				tab.yield = uint64(nr)
+			case sysno.Futex:
+				tab.futex = uint64(nr)
 			}
 		}
 	}
 	return tab
 }
 
-// Steady and Yield implement kernel.SyscallTable.
+// Steady, Yield and Futex implement kernel.SyscallTable.
 func (tab *Table) Steady() []uint64 { return tab.steady }
 func (tab *Table) Yield() uint64    { return tab.yield }
+func (tab *Table) Futex() uint64    { return tab.futex }
 
 // Handle runs one call. A number without a handler is ENOSYS.
 func (tab *Table) Handle(t *kernel.Task, nr uint64, args *[6]uint64) (uint64, error) {

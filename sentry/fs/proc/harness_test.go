@@ -34,6 +34,7 @@ func (*calls) TraceEnter(*kernel.Task, uint64, *[6]uint64) string { return "" }
 func (*calls) TraceExit(uint64, error) string                     { return "" }
 func (*calls) Steady() []uint64                                   { return nil }
 func (*calls) Yield() uint64                                      { return 24 }
+func (*calls) Futex() uint64                                      { return 0 }
 
 // inGuest runs f in a task of a kernel whose root file system is empty but for
 // /proc, which shows the task's namespace, and the program.
