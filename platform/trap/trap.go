@@ -95,7 +95,7 @@ type birth struct {
 // New makes the platform.
 func New() (*Platform, error) {
 	if !hasFSGSBase() {
-		return nil, errors.New("trap: the processor or the host's kernel lacks FSGSBASE")
+		return nil, errors.New("trap: the processor or the host's kernel lacks FSGSBASE; --platform=ptrace does without")
 	}
 	// Owners that wait for their stubs hold the Go runtime's processors
 	// until it notices; others must find one free.
