@@ -72,15 +72,20 @@ func (fd *FD) answer(id uint64, value int64, e errno.Errno, flags uint32) error 
 	return result(errno)
 }
 
-// GiveFD makes descriptor number of the process that waits a copy of ours.
+// GiveFD makes descriptor number of the process that waits a copy of ours, and
+// ends the notification with the number as its result.
 func (fd *FD) GiveFD(id uint64, ours, number int) error {
-	const flagSetFD = 1
+	const flagSetFD, flagSend = 1, 2
 	request := struct {
 		id                            uint64
 		flags, src, number, fileFlags uint32
-	}{id, flagSetFD, uint32(ours), uint32(number), 0}
-	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd.Number()), NotifyAddFD, uintptr(unsafe.Pointer(&request)))
-	return result(e)
+	}{id, flagSetFD | flagSend, uint32(ours), uint32(number), 0}
+	for {
+		_, _, e := syscall.Syscall(unix.SYS_IOCTL, uintptr(fd.Number()), NotifyAddFD, uintptr(unsafe.Pointer(&request)))
+		if e != syscall.EINTR {
+			return result(e)
+		}
+	}
 }
 
 // TakeFD copies a descriptor of a process that the caller may trace.

@@ -34,6 +34,15 @@ func Tgkill(pid, tid int, signal syscall.Signal) error {
 	return result(e)
 }
 
+// BlockSignals blocks all signals in the calling thread.
+func BlockSignals() error {
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^uint64(0)
+	}
+	return failure(unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil))
+}
+
 // QuietChildStops sets SA_NOCLDSTOP for SIGCHLD, without which the host would
 // send this process a signal at every stop of a tracee. It keeps the handler.
 func QuietChildStops() error {

@@ -90,7 +90,8 @@ type area struct {
 	result       uint64 // of a command
 	packed       uint64 // number of the call and arithmetic flags (eventCall)
 	stubCPU      uint32
-	_            [12]byte
+	begun        uint32 // the stub can take signals
+	_            [8]byte
 	args         [8]uint64 // of a command
 
 	// Of a signal.

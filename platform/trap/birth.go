@@ -3,6 +3,7 @@ package trap
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -67,7 +68,9 @@ func (p *Platform) settleLocked(n nonce, b *birth) {
 	}
 	delete(p.births, n)
 	b.overdue.Stop()
-	b.memory.Close()
+	if b.memory != nil {
+		b.memory.Close()
+	}
 	if len(p.births) == 0 {
 		clear(p.strays)
 	}
@@ -107,6 +110,13 @@ func (p *Platform) born(t *stub.Template) (*space, *thread, error) {
 // listen answers the notices of stubs until there are none left.
 func (p *Platform) listen() {
 	defer close(p.heard)
+	// A signal, such as the Go runtime's preemption, would interrupt the
+	// giving of a descriptor when the stub goes on already. The thread ends
+	// with this goroutine, so nobody gets it with its mask.
+	runtime.LockOSThread()
+	if err := host.BlockSignals(); err != nil {
+		return
+	}
 	for {
 		// Receive alone would sleep for ever if the last stub ended just
 		// before it.
@@ -131,9 +141,7 @@ func (p *Platform) notice(n *host.Notification) {
 		p.mu.Unlock()
 		if !ok || p.listener.GiveFD(n.ID, fd, 0) != nil {
 			p.listener.Answer(n.ID, 0, errno.EBADF)
-			return
 		}
-		p.listener.Answer(n.ID, 0, 0)
 	default:
 		p.listener.Continue(n.ID)
 	}
@@ -151,19 +159,21 @@ func (p *Platform) noticeBirth(n *host.Notification) {
 		p.mu.Unlock()
 		p.listener.Answer(n.ID, 0, errno.EPERM)
 		return
-	case b == nil || p.listener.GiveFD(n.ID, b.memory.Number(), 0) != nil:
+	case b == nil:
 		p.mu.Unlock()
 		host.Kill(pid, unix.SIGKILL)
-		if b != nil {
-			p.forget(key, b)
-		}
 		return
 	}
+	memory := b.memory
+	b.memory = nil
 	p.settleLocked(key, b)
 	p.spaces[pid] = b.as
 	p.mu.Unlock()
+	defer memory.Close()
 	b.as.begin(pid)
-	p.listener.Answer(n.ID, 0, 0)
+	if p.listener.GiveFD(n.ID, memory.Number(), 0) != nil {
+		host.Kill(pid, unix.SIGKILL)
+	}
 }
 
 // reap takes stubs away that have ended, until there are none.

@@ -41,6 +41,7 @@ type patches struct {
 	pools   atomic.Pointer[[]*pages]
 
 	mu    sync.Mutex
+	over  sync.Cond // busy is 0 again
 	idle  sync.Cond // a thread left the guest while busy
 	text  []platform.Range
 	hits  map[uint64]uint8
@@ -136,11 +137,16 @@ func (p *patches) resume(pc uint64) uint64 {
 	return s.pool.start + uint64(s.slot)*slotSize + slotCompare
 }
 
-// pass is called by a thread that is to run and found text being changed.
+// pass is called by a thread that is to run and found text being changed. It
+// waits until that is over.
 func (p *patches) pass(t *thread) {
-	p.left(t)
+	t.placed.Running.Store(false)
 	p.mu.Lock()
-	p.mu.Unlock() // whoever changes text has let go of it
+	defer p.mu.Unlock()
+	p.idle.Broadcast()
+	for p.busy.Load() != 0 {
+		p.over.Wait()
+	}
 }
 
 // left is called by a thread that has left the guest.
@@ -157,16 +163,17 @@ func (p *patches) left(t *thread) {
 // so until loud. mu is held; quiet lets go of it while it waits.
 func (as *space) quiet(t *thread) {
 	p := &as.patches
-	if p.idle.L == nil {
-		p.idle.L = &p.mu
-	}
 	p.busy.Add(1)
 	for as.kickOthers(t) {
 		p.idle.Wait()
 	}
 }
 
-func (as *space) loud() { as.patches.busy.Add(-1) }
+func (as *space) loud() {
+	if as.patches.busy.Add(-1) == 0 {
+		as.patches.over.Broadcast()
+	}
+}
 
 // kickOthers makes the other threads leave the guest. It says whether any is in
 // there.

@@ -78,6 +78,7 @@ func (c *chunk) area(i int) *area {
 // has the given number.
 func (p *Platform) newSpace(c *chunk, number int) *space {
 	as := &space{p: p, end: make(chan struct{}), born: make(chan struct{}), threads: map[*thread]bool{}}
+	as.patches.idle.L, as.patches.over.L = &as.patches.mu, &as.patches.mu
 	as.chunks[number/chunkAreas] = c
 	c.used = number%chunkAreas + 1
 	as.first = as.newThread(number)

@@ -487,6 +487,8 @@ begin:
 	LEAQ area_altStack(R15), DI
 	XORL SI, SI
 	SYSCALL
+	MOVL $1, AX
+	XCHGL AX, area_begun(R15)
 	JMP wait
 dead:
 	HLT

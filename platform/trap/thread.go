@@ -26,6 +26,9 @@ type thread struct {
 	// and then looks at wanted. One of them sees the other.
 	wanted atomic.Bool
 
+	// begun says that the stub has answered once.
+	begun atomic.Bool
+
 	// last are the registers as Switch returned them last; byCall says that
 	// the stub waits behind a call that came by a trampoline, so that no
 	// more than a result has to be loaded if nothing else was changed.
@@ -90,6 +93,9 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 		t.handOver(command)
 		alive := t.await()
 		t.transfer.fetched = false
+		if !t.begun.Load() {
+			t.begun.Store(true)
+		}
 		p.left(t)
 		if !alive {
 			return t.killed()
@@ -283,15 +289,20 @@ func (t *thread) Interrupt() {
 	t.kickLocked()
 }
 
+// kickLocked stops the thread, if the guest runs. A stub that cannot take a
+// signal yet sees kicked on its first way into the guest: it sets begun and then
+// looks at kicked, here it is the reverse.
 func (t *thread) kickLocked() {
-	switch pid := t.as.pid.Load(); {
-	case t.as.reaped:
-	case pid == 0:
-		// It will see this on its first way into the guest.
-		atomic.StoreUint32(&t.area.kicked, 1)
-	default:
-		host.Tgkill(int(pid), t.tid, kick)
+	if t.as.reaped {
+		return
 	}
+	if !t.begun.Load() {
+		atomic.StoreUint32(&t.area.kicked, 1)
+		if atomic.LoadUint32(&t.area.begun) == 0 {
+			return
+		}
+	}
+	host.Tgkill(int(t.as.pid.Load()), t.tid, kick)
 }
 
 // commandLimit is how long a stub may take for what the Sentry tells it: one
