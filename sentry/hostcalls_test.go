@@ -73,7 +73,7 @@ var callers = map[string]sysno.ID{
 	"Fgetxattr": sysno.Fgetxattr, "Fsetxattr": sysno.Fsetxattr, "Flistxattr": sysno.Flistxattr, "Open": sysno.Open, "Openat": sysno.Openat,
 	"Dup": sysno.Dup, "Dup2": sysno.Dup2, "Dup3": sysno.Dup3, "Mprotect": sysno.Mprotect, "Sysinfo": sysno.Sysinfo,
 	"SchedSetaffinity": sysno.SchedSetaffinity, "Mmap": sysno.Mmap, "Munmap": sysno.Munmap,
-	"SYS_PTRACE": sysno.Ptrace, "SYS_WAIT4": sysno.Wait4, "SYS_KILL": sysno.Kill, "SYS_GETCPU": sysno.Getcpu,
+	"SYS_PTRACE": sysno.Ptrace, "SYS_WAIT4": sysno.Wait4, "SYS_KILL": sysno.Kill, "SYS_WAITID": sysno.Waitid, "SYS_GETCPU": sysno.Getcpu,
 	"SYS_PROCESS_VM_READV": sysno.ProcessVmReadv, "SYS_PROCESS_VM_WRITEV": sysno.ProcessVmWritev,
 }
 
