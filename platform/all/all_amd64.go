@@ -9,12 +9,13 @@ import (
 var platforms = [...]Entry{
 	{
 		Name:      "trap",
-		New:       func() (platform.Platform, error) { return trap.New() },
+		Options:   trap.Options(),
+		New:       func(options []string) (platform.Platform, error) { return trap.New(options...) },
 		HostCalls: trap.HostCalls,
 	},
 	{
 		Name:      "ptrace",
-		New:       func() (platform.Platform, error) { return ptrace.New() },
+		New:       func([]string) (platform.Platform, error) { return ptrace.New() },
 		HostCalls: ptrace.HostCalls,
 	},
 }

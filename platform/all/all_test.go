@@ -24,6 +24,9 @@ func TestLookup(t *testing.T) {
 	if Default().Name != Platforms()[0].Name {
 		t.Error("the default is not the first")
 	}
+	if _, err := Lookup(Default().Name + ":none"); err == nil {
+		t.Error("an unknown option was taken")
+	}
 	if _, err := Lookup("none"); err == nil || !strings.Contains(err.Error(), Default().Name) {
 		t.Errorf("an unknown name: %v", err)
 	}
@@ -32,7 +35,7 @@ func TestLookup(t *testing.T) {
 // TestNamesMatch makes each platform, where the host allows it.
 func TestNamesMatch(t *testing.T) {
 	for _, e := range Platforms() {
-		p, err := e.New()
+		p, err := e.Make()
 		if err != nil {
 			t.Skipf("%s: %v", e.Name, err)
 		}

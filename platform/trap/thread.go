@@ -224,7 +224,9 @@ func (t *thread) signalEvent(regs *platform.Registers) (platform.Event, bool) {
 			return platform.Event{Kind: platform.Fault, Signal: linux.SIGSEGV, Code: siKernel, TrapNo: trapGeneralProtection}, true
 		}
 		regs.OrigRax = regs.Rax
-		t.as.patches.hit(t, regs.Rip-syscallLength, regs.OrigRax)
+		if t.as.p.patches {
+			t.as.patches.hit(t, regs.Rip-syscallLength, regs.OrigRax)
+		}
 		return platform.Event{Kind: platform.Syscall}, true
 	case linux.SIGSEGV, linux.SIGBUS, linux.SIGILL, linux.SIGFPE, linux.SIGTRAP:
 		ev := platform.Event{Kind: platform.Fault, Signal: signal, Code: code, TrapNo: a.trapno & 0xff, ErrCode: a.err & 0xffff}
@@ -246,7 +248,7 @@ const (
 func (t *thread) Answer(answers *platform.Answers) {
 	a := t.area
 	clear(a.fast[:])
-	if answers == nil {
+	if answers == nil || !t.as.p.answers {
 		return
 	}
 	for i, nr := range answers.Calls {

@@ -32,6 +32,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,8 @@ type Platform struct {
 	spinners  int32        // running guest threads up to which everybody spins
 	running   atomic.Int32 // guest threads that run, or do something for the Sentry
 
+	patches, answers bool // unless turned off
+
 	reaped chan struct{} // closed when the last stub has been reaped
 	heard  chan struct{} // closed when the listener has ended
 
@@ -92,8 +95,18 @@ type birth struct {
 	overdue *time.Timer // gives it up
 }
 
+// Options are what New takes: each turns off what makes the platform fast, so
+// that tests can tell it from what makes it right.
+func Options() []string { return []string{noPatch, noAnswers, noSpin} }
+
+const (
+	noPatch   = "nopatch"   // every call is a signal
+	noAnswers = "noanswers" // every call goes to the Sentry
+	noSpin    = "nospin"    // whoever waits sleeps
+)
+
 // New makes the platform.
-func New() (*Platform, error) {
+func New(options ...string) (*Platform, error) {
 	if !hasFSGSBase() {
 		return nil, errors.New("trap: the processor or the host's kernel lacks FSGSBASE; --platform=ptrace does without")
 	}
@@ -114,6 +127,11 @@ func New() (*Platform, error) {
 		return nil, fmt.Errorf("trap: read the CPU affinity: %w", err)
 	}
 	p.spinners = int32(p.placement.Processors() / 2)
+	if slices.Contains(options, noSpin) {
+		p.spinners = 0
+	}
+	p.patches = !slices.Contains(options, noPatch)
+	p.answers = !slices.Contains(options, noAnswers)
 	started := make(chan error)
 	go p.runParent(started)
 	if err := <-started; err != nil {

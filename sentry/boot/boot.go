@@ -118,7 +118,7 @@ func build(cfg *control.BootConfig, log io.Writer) (*sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := chosen.New()
+	p, err := chosen.Make()
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,10 @@ import (
 // judge first. A platform that cannot run here is reported, not failed.
 var knownPlatforms = []string{"trap", "ptrace"}
 
+// platformsEnv names other ones to try instead, separated by spaces, such as a
+// platform with parts of it turned off: trap:nopatch.
+const platformsEnv = "BULKHEAD_PLATFORMS"
+
 // probeLimit is generous: the probe decides whether a whole suite runs.
 const probeLimit = 30 * time.Second
 
@@ -179,7 +183,11 @@ var (
 
 func probed(runsc string) ([]Sandbox, []string) {
 	probeOnce.Do(func() {
-		for _, platform := range knownPlatforms {
+		platforms := knownPlatforms
+		if others := strings.Fields(os.Getenv(platformsEnv)); len(others) > 0 {
+			platforms = others
+		}
+		for _, platform := range platforms {
 			s := Sandbox{Runsc: runsc, Platform: platform}
 			res := s.Run(Program{Args: []string{"/bin/sh", "-c", "echo inside; exit 3"}, Dir: "/", Limit: probeLimit})
 			if res.Status == 3 && res.Stdout == "inside\n" {
