@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/cgroup"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/dev"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/pipefs"
@@ -9,6 +10,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/tmpfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/ipc"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/socket/inet"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/syscalls"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
@@ -28,10 +30,21 @@ func (s *sandbox) fileSystems() []vfs.FSType {
 }
 
 func (s *sandbox) registerFileSystems() {
-	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls(), IPC: s.ipcFiles()}
+	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls(), IPC: s.ipcFiles(), Net: netFiles()}
 	s.world.RegisterFS(s.fileSystems()...)
 	s.world.RegisterFIFO(pipefs.OpenFIFO)
 	dev.Register(s.world)
+}
+
+// netFiles are those of /proc/net that list sockets.
+func netFiles() []proc.NetFile {
+	table := func(name string, f inet.Family, typ int) proc.NetFile {
+		return proc.NetFile{Name: name, Show: func(ns *kernel.NetNamespace) []byte { return inet.Table(ns, f, typ) }}
+	}
+	return []proc.NetFile{
+		table("tcp", inet.V4, linux.SOCK_STREAM), table("tcp6", inet.V6, linux.SOCK_STREAM),
+		table("udp", inet.V4, linux.SOCK_DGRAM), table("udp6", inet.V6, linux.SOCK_DGRAM),
+	}
 }
 
 // ipcFiles are those of /proc/sysvipc.

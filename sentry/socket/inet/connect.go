@@ -64,7 +64,7 @@ func (s *Socket) Accept(socket.Context) (socket.Socket, error) {
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	return newSocket(s.family, s.net, s.opts.Kind, ep, q), nil
+	return newSocket(s.family, s.net, s.opts.Kind, ep, q, s.owner), nil
 }
 
 // Connect implements socket.Socket; an address of AF_UNSPEC takes the peer away.

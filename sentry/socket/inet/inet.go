@@ -31,6 +31,7 @@ import (
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/cred"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/socket"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/waiter"
 )
@@ -64,7 +65,7 @@ func (f Family) New(c socket.Context, ns socket.Namespace, kind socket.Kind) (so
 	if terr != nil {
 		return nil, errnoOf(terr)
 	}
-	return newSocket(f, net, kind, ep, q), nil
+	return newSocket(f, net, kind, ep, q, c.Creds().EUID), nil
 }
 
 // NewPair implements socket.Family: there are no pairs.
@@ -127,7 +128,9 @@ type Socket struct {
 	theirs *tcpipwaiter.Queue
 	entry  tcpipwaiter.Entry
 	queue  waiter.Queue
-	told   atomic.Bool // what ended the connection was reported
+	ino    atomic.Uint64 // of its open file
+	owner  cred.KUID     // who made it
+	told   atomic.Bool   // what ended the connection was reported
 
 	mu    sync.Mutex
 	plain map[option]int32 // options that are kept and told only
@@ -135,11 +138,12 @@ type Socket struct {
 
 var _ socket.Socket = (*Socket)(nil)
 
-func newSocket(f Family, net *network, kind socket.Kind, ep tcpip.Endpoint, q *tcpipwaiter.Queue) *Socket {
-	s := &Socket{family: f, net: net, ep: ep, theirs: q}
+func newSocket(f Family, net *network, kind socket.Kind, ep tcpip.Endpoint, q *tcpipwaiter.Queue, owner cred.KUID) *Socket {
+	s := &Socket{family: f, net: net, ep: ep, theirs: q, owner: owner}
 	s.opts.Init(f.domain, kind)
 	s.entry.Init((*notifier)(s), tcpipwaiter.AllEvents)
 	q.EventRegister(&s.entry)
+	net.sockets.add(s)
 	return s
 }
 
@@ -152,6 +156,9 @@ func (n *notifier) NotifyEvent(ev tcpipwaiter.EventMask) {
 	n.queue.Notify(waiter.Events(ev) & waiter.All)
 }
 
+// SetInode implements socket.Numbered.
+func (s *Socket) SetInode(ino uint64) { s.ino.Store(ino) }
+
 func (s *Socket) isStream() bool { return s.opts.Kind.Type == linux.SOCK_STREAM }
 
 // Base implements socket.Socket.
@@ -160,6 +167,7 @@ func (s *Socket) Base() *socket.Options { return &s.opts }
 // Release implements vfs.File: the socket is closed. What TCP still has to send
 // is sent.
 func (s *Socket) Release() {
+	s.net.sockets.remove(s)
 	s.theirs.EventUnregister(&s.entry)
 	s.ep.Close()
 }

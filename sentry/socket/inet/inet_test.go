@@ -208,3 +208,24 @@ func FuzzParseAddress(f *testing.F) {
 		}
 	})
 }
+
+// TestTableListsOpenSockets: one with a port is a line, until it is closed; and
+// to look makes no stack.
+func TestTableListsOpenSockets(t *testing.T) {
+	r := newRig(t)
+	if b := Table(r.ns, V4, linux.SOCK_DGRAM); len(b) != 0 {
+		t.Errorf("before: %q", b)
+	}
+	if _, made := r.ns.m.Load(networkKey{}); made {
+		t.Error("reading the table made a stack")
+	}
+	r.new(V4, linux.SOCK_DGRAM)
+	s, _ := r.bound(V4, linux.SOCK_DGRAM)
+	if b := string(Table(r.ns, V4, linux.SOCK_DGRAM)); !strings.HasPrefix(b, "    0: 0100007F:") || strings.Count(b, "\n") != 1 {
+		t.Errorf("open: %q", b)
+	}
+	s.Release()
+	if b := Table(r.ns, V4, linux.SOCK_DGRAM); len(b) != 0 {
+		t.Errorf("closed: %q", b)
+	}
+}

@@ -15,12 +15,15 @@ import (
 )
 
 // network is the stack of one network namespace.
-type network struct{ stack *stack.Stack }
+type network struct {
+	stack   *stack.Stack
+	sockets *sockets
+}
 
 type networkKey struct{}
 
 func networkOf(ns socket.Namespace) *network {
-	return ns.Slot(networkKey{}, func() any { return newNetwork() }).(*network)
+	return ns.Slot(networkKey{}, func() any { return newNetwork(socketsOf(ns)) }).(*network)
 }
 
 // The loopback interface, as Linux has it.
@@ -40,7 +43,7 @@ const (
 
 // newNetwork makes a stack with lo up. It is taken down when nothing refers to
 // the network any more: a namespace has no end of its own.
-func newNetwork() *network {
+func newNetwork(l *sockets) *network {
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
@@ -57,7 +60,7 @@ func newNetwork() *network {
 	}
 	s.SetRouteTable([]tcpip.Route{{Destination: v4.Subnet(), NIC: loIndex}, {Destination: v6.Subnet(), NIC: loIndex}})
 	setLimits(s)
-	n := &network{stack: s}
+	n := &network{stack: s, sockets: l}
 	runtime.AddCleanup(n, func(s *stack.Stack) { s.Close() }, s)
 	return n
 }

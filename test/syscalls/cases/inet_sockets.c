@@ -390,3 +390,17 @@ CASE(inet_receive_timeout)
 	CHECK_OK(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv));
 	CHECK_ERRNO(recv(s, &c, 1, 0), EAGAIN);
 }
+
+CASE(inet_proc_net_tcp)
+{
+	struct sockaddr_in a;
+	char line[256], want[64];
+	int found = 0;
+	listener(&a);
+	sprintf(want, " 0100007F:%04X 00000000:0000 0A ", ntohs(a.sin_port));
+	FILE *f = fopen("/proc/net/tcp", "r");
+	CHECK(f != NULL);
+	while (fgets(line, sizeof line, f))
+		found += strstr(line, want) != NULL;
+	CHECK_EQ(found, 1);
+}
