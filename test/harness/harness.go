@@ -218,6 +218,9 @@ func buildRunsc() (string, error) {
 		return "", err
 	}
 	cmd := exec.Command("go", "build", "-o", out, "./runsc")
+	// The TCP/IP library imports net, which is built with the C library where
+	// there is a compiler; runsc cannot drop its capabilities then.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Dir = root
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./runsc: %w\n%s", err, msg)
