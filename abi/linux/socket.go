@@ -321,3 +321,21 @@ type Ifconf struct {
 	_   [4]byte
 	Buf uint64
 }
+
+// Options of SOL_IP.
+const (
+	IP_TOS                  = 1
+	IP_TTL                  = 2
+	IP_MTU_DISCOVER         = 10
+	IP_RECVERR              = 11
+	IP_BIND_ADDRESS_NO_PORT = 24
+)
+
+// Options of SOL_IPV6.
+const (
+	IPV6_UNICAST_HOPS = 16
+	IPV6_MTU_DISCOVER = 23
+	IPV6_RECVERR      = 25
+	IPV6_V6ONLY       = 26
+	IPV6_TCLASS       = 67
+)

@@ -9,6 +9,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fs/tmpfs"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/ipc"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/socket/inet"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/syscalls"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
 )
@@ -28,10 +29,19 @@ func (s *sandbox) fileSystems() []vfs.FSType {
 }
 
 func (s *sandbox) registerFileSystems() {
-	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls(), IPC: s.ipcFiles()}
+	s.proc = &proc.Config{Kernel: s.k, Sysctls: proc.NewSysctls(), IPC: s.ipcFiles(), Net: netFiles()}
 	s.world.RegisterFS(s.fileSystems()...)
 	s.world.RegisterFIFO(pipefs.OpenFIFO)
 	dev.Register(s.world)
+}
+
+// netFiles are those of /proc/net that list sockets.
+func netFiles() []proc.NetFile {
+	var files []proc.NetFile
+	for _, f := range inet.Files {
+		files = append(files, proc.NetFile{Name: f.Name, Show: func(ns *kernel.NetNamespace) []byte { return f.Show(ns) }})
+	}
+	return files
 }
 
 // ipcFiles are those of /proc/sysvipc.

@@ -136,8 +136,15 @@ func DropFiles(files []*vfs.Description) {
 	}
 }
 
+// Numbered is a socket that is told the inode of its open file, for tables that
+// name it.
+type Numbered interface{ SetInode(ino uint64) }
+
 // NewDescription makes s an open file. Flags may hold O_NONBLOCK.
 func NewDescription(w *vfs.World, s Socket, flags linux.OpenFlags, creds *cred.Creds) *vfs.Description {
 	inode := vfs.NewAnonInode(w, linux.S_IFSOCK|0o777, creds)
+	if n, ok := s.(Numbered); ok {
+		n.SetInode(inode.Ino())
+	}
 	return vfs.NewAnon(w, inode, fmt.Sprintf("socket:[%d]", inode.Ino()), s, linux.O_RDWR|flags, creds)
 }

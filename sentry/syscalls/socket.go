@@ -9,6 +9,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/sentry/fdtable"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/kernel"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/socket"
+	"github.com/bulkhead-sandbox/bulkhead/sentry/socket/inet"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/socket/unix"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/usermem"
 	"github.com/bulkhead-sandbox/bulkhead/sentry/vfs"
@@ -18,7 +19,7 @@ import (
 // Sockets: making, naming and connecting them, and their options. Messages are
 // in message.go.
 var socketCalls = []Call{
-	call3(sysno.Socket, socketCall, except("AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET")),
+	call3(sysno.Socket, socketCall, except("SOCK_RAW", "IPPROTO_ICMP", "AF_NETLINK", "AF_PACKET")),
 	call4(sysno.Socketpair, socketpair, full),
 	call3(sysno.Bind, bind, full),
 	call2(sysno.Listen, listen, full),
@@ -39,9 +40,7 @@ var socketCalls = []Call{
 }
 
 // socketFamilies are the domains that there are.
-var socketFamilies = []socket.Family{
-	unix.Family{},
-}
+var socketFamilies = append([]socket.Family{unix.Family{}}, inet.Families...)
 
 // family finds a domain: EAFNOSUPPORT.
 func family(domain int32) (socket.Family, error) {
@@ -249,7 +248,22 @@ func connect(t *kernel.Task, fd linux.FD, p usermem.Addr, n int32) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
-	return 0, waitFor(t, d, s, waiter.Writable, 0, func() error { return s.Connect(t, a) })
+	if d.Flags().NonBlock() {
+		return 0, s.Connect(t, a)
+	}
+	begun := false
+	err = waitFor(t, d, s, waiter.Writable, 0, func() error {
+		err := s.Connect(t, a)
+		if err == errno.EINPROGRESS || err == errno.EALREADY {
+			begun = true
+			return errno.EAGAIN
+		}
+		return err
+	})
+	if err == errno.EAGAIN && begun {
+		return 0, errno.EINPROGRESS // SO_SNDTIMEO is over; it goes on
+	}
+	return 0, err
 }
 
 func shutdown(t *kernel.Task, fd linux.FD, how int32) (uint64, error) {

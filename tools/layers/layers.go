@@ -43,6 +43,7 @@ type Rules struct {
 	order  []string
 	apart  []string
 	deny   []denial
+	only   []denial
 	unsafe []string
 	host   []string
 }
@@ -77,7 +78,7 @@ func ParseRules(r io.Reader) (*Rules, error) {
 }
 
 func (r *Rules) add(word string, args []string) error {
-	need := map[string]int{"layer": 2, "order": 1, "apart": 1, "deny": 3, "unsafe": 1, "host": 2}
+	need := map[string]int{"layer": 2, "order": 1, "apart": 1, "deny": 3, "only": 3, "unsafe": 1, "host": 2}
 	n, known := need[word]
 	if !known {
 		return fmt.Errorf("unknown rule %q", word)
@@ -96,6 +97,8 @@ func (r *Rules) add(word string, args []string) error {
 		r.apart = append(r.apart, args...)
 	case "deny":
 		r.deny = append(r.deny, denial{args[0], args[1], strings.Join(args[2:], " ")})
+	case "only":
+		r.only = append(r.only, denial{args[0], args[1], strings.Join(args[2:], " ")})
 	case "unsafe":
 		r.unsafe = append(r.unsafe, args...)
 	case "host":
@@ -159,6 +162,11 @@ func (r *Rules) checkImport(f File, imp string) string {
 	for _, d := range r.deny {
 		if matches(d.from, pkg) && matches(d.to, target) {
 			return fmt.Sprintf("imports %s: %s", target, d.reason)
+		}
+	}
+	for _, o := range r.only {
+		if matches(o.to, target) && !matches(o.from, pkg) {
+			return fmt.Sprintf("imports %s, which only %s may: %s", target, o.from, o.reason)
 		}
 	}
 	switch {

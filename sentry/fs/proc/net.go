@@ -100,7 +100,7 @@ func (s *subject) netText(name string) []byte {
 	t := s.task()
 	if at >= 0 && t != nil {
 		if ns := t.Namespaces().Net; ns != nil {
-			return s.Net[at].Show(ns)
+			return append([]byte(idleNet[name]), s.Net[at].Show(ns)...)
 		}
 	}
 	return []byte(idleNet[name])

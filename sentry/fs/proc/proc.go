@@ -45,7 +45,8 @@ type Config struct {
 	IPC []IPCFile
 }
 
-// NetFile is a file of /proc/net for one network namespace.
+// NetFile is a file of /proc/net for one network namespace: Show gives what stands
+// below the lines of an idle network.
 type NetFile struct {
 	Name string
 	Show func(ns *kernel.NetNamespace) []byte
