@@ -1,7 +1,6 @@
 package ptrace
 
 import (
-	"cmp"
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
@@ -72,33 +71,17 @@ func (as *space) call(by platform.Thread, nr uint64, args ...uint64) (uint64, er
 	return t.Syscall(nr, args...)
 }
 
-func checkRange(addr, length uintptr) error {
-	if addr%pageSize != 0 || length%pageSize != 0 || length == 0 ||
-		addr < minAddr || addr >= maxAddr || length > maxAddr-addr {
-		return errno.EINVAL
-	}
-	return nil
-}
-
-const (
-	anyProt = linux.PROT_READ | linux.PROT_WRITE | linux.PROT_EXEC
-
-	// mapHints are the flags of mmap that Map passes on.
-	mapHints = unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK | unix.MAP_STACK
-)
+// bounds are what a guest may use.
+var bounds = stub.Bounds{Min: minAddr, Max: maxAddr}
 
 // Map implements platform.AddressSpace.
 func (as *space) Map(by platform.Thread, m platform.Mapping) error {
-	if err := checkRange(m.Addr, m.Length); err != nil {
+	flags, err := bounds.MapFlags(&m)
+	if err != nil {
 		return err
 	}
-	kind := m.Flags & unix.MAP_TYPE
-	if kind != unix.MAP_SHARED && kind != unix.MAP_PRIVATE || m.Prot&^anyProt != 0 {
-		return errno.EINVAL
-	}
-	flags := uint64(kind | m.Flags&mapHints | unix.MAP_FIXED)
 	if m.FD < 0 {
-		_, err := as.call(by, unix.SYS_MMAP, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags|unix.MAP_ANONYMOUS, ^uint64(0), 0)
+		_, err := as.call(by, unix.SYS_MMAP, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags, ^uint64(0), 0)
 		return err
 	}
 	t, err := as.by(by)
@@ -154,7 +137,7 @@ var receiveMessage = func() []byte {
 
 // Unmap implements platform.AddressSpace.
 func (as *space) Unmap(by platform.Thread, addr, length uintptr) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.Check(addr, length); err != nil {
 		return err
 	}
 	_, err := as.call(by, unix.SYS_MUNMAP, uint64(addr), uint64(length))
@@ -163,10 +146,10 @@ func (as *space) Unmap(by platform.Thread, addr, length uintptr) error {
 
 // Protect implements platform.AddressSpace.
 func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Prot) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.Check(addr, length); err != nil {
 		return err
 	}
-	if prot&^anyProt != 0 {
+	if prot&^stub.AnyProt != 0 {
 		return errno.EINVAL
 	}
 	_, err := as.call(by, unix.SYS_MPROTECT, uint64(addr), uint64(length), uint64(prot))
@@ -175,28 +158,18 @@ func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Pr
 
 // Move implements platform.AddressSpace.
 func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr, flags int) error {
-	if err := checkRange(old, cmp.Or(oldLength, pageSize)); err != nil {
+	how, err := bounds.MoveFlags(old, oldLength, new, newLength, flags)
+	if err != nil {
 		return err
 	}
-	if err := checkRange(new, newLength); err != nil {
-		return err
-	}
-	host := unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | flags&unix.MREMAP_DONTUNMAP
-	if old == new {
-		host = 0 // resize in place
-	}
-	_, err := as.call(by, unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), uint64(host), uint64(new))
+	_, err = as.call(by, unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), how, uint64(new))
 	return err
 }
 
 // Advise implements platform.AddressSpace.
 func (as *space) Advise(by platform.Thread, addr, length uintptr, advice int) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.CheckAdvice(addr, length, advice); err != nil {
 		return err
-	}
-	const softOffline = unix.MADV_HWPOISON + 1
-	if advice == unix.MADV_HWPOISON || advice == softOffline {
-		return errno.EPERM // these are tests of the host's memory
 	}
 	_, err := as.call(by, unix.SYS_MADVISE, uint64(addr), uint64(length), uint64(advice))
 	return err
@@ -250,74 +223,36 @@ func clone(t *stub.Tracee, flags uint64) (int, error) {
 	return int(tid), err
 }
 
-// within returns how much of a range the guest may have at all.
-func within(addr uintptr, length int) int {
-	if addr >= maxAddr {
-		return 0
-	}
-	return int(min(uintptr(length), maxAddr-addr))
-}
-
 // ReadAt implements platform.AddressSpace.
 func (as *space) ReadAt(b []byte, addr uintptr) (int, error) {
-	return as.copy(b, addr, host.ReadProcess)
+	if as.dead.Load() {
+		return 0, errno.EFAULT
+	}
+	return bounds.Read(as.pid, b, addr)
 }
 
 // WriteAt implements platform.AddressSpace.
 func (as *space) WriteAt(b []byte, addr uintptr) (int, error) {
-	return as.copy(b, addr, host.WriteProcess)
-}
-
-func (as *space) copy(b []byte, addr uintptr, move func(int, []byte, uintptr) (int, error)) (int, error) {
 	if as.dead.Load() {
 		return 0, errno.EFAULT
 	}
-	allowed := within(addr, len(b))
-	n, err := move(as.pid, b[:allowed], addr)
-	if err != nil {
-		return n, errno.EFAULT
-	}
-	if n < len(b) {
-		return n, errno.EFAULT
-	}
-	return n, nil
+	return bounds.Write(as.pid, b, addr)
 }
 
 // ReadVec implements platform.AddressSpace.
 func (as *space) ReadVec(b []byte, vec []platform.Range) (int, error) {
-	return as.copyVec(b, vec, host.ReadProcessVec)
+	if as.dead.Load() {
+		return 0, errno.EFAULT
+	}
+	return bounds.ReadVec(as.pid, b, vec)
 }
 
 // WriteVec implements platform.AddressSpace.
 func (as *space) WriteVec(b []byte, vec []platform.Range) (int, error) {
-	return as.copyVec(b, vec, host.WriteProcessVec)
-}
-
-func (as *space) copyVec(b []byte, vec []platform.Range, move func(int, []byte, []host.Span) (int, error)) (int, error) {
 	if as.dead.Load() {
 		return 0, errno.EFAULT
 	}
-	spans := make([]host.Span, 0, len(vec))
-	total := 0
-	for _, r := range vec {
-		if total >= len(b) || r.End < r.Start {
-			break
-		}
-		want := int(min(r.Len(), uintptr(len(b)-total)))
-		allowed := within(r.Start, want)
-		if allowed > 0 {
-			spans = append(spans, host.Span{Addr: r.Start, Len: uintptr(allowed)})
-			total += allowed
-		}
-		if allowed < want {
-			break
-		}
-	}
-	n, err := move(as.pid, b[:total], spans)
-	if err != nil || n < len(b) {
-		return n, errno.EFAULT
-	}
-	return n, nil
+	return bounds.WriteVec(as.pid, b, vec)
 }
 
 // CompareAndSwap implements platform.AddressSpace.
@@ -329,7 +264,7 @@ func (as *space) CompareAndSwap(by platform.Thread, addr uintptr, old, new uint3
 	if addr%4 != 0 {
 		return 0, errno.EINVAL
 	}
-	if within(addr, 4) < 4 {
+	if bounds.Within(addr, 4) < 4 {
 		return 0, errno.EFAULT
 	}
 	regs := platform.Registers{Rax: uint64(old), Rdx: uint64(new), Rdi: uint64(addr)}
@@ -342,7 +277,7 @@ func (as *space) CompareAndSwap(by platform.Thread, addr uintptr, old, new uint3
 // Resident implements platform.AddressSpace. The answer passes through memory
 // of the guest, which can only deceive itself.
 func (as *space) Resident(by platform.Thread, addr, length uintptr, vec []byte) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.Check(addr, length); err != nil {
 		return err
 	}
 	if uintptr(len(vec)) < length/pageSize {

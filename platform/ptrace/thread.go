@@ -238,7 +238,7 @@ func (t *thread) accessKind(ev *platform.Event) uint64 {
 		return pfFetch
 	}
 	var b [1]byte
-	if ev.ErrCode&pfPresent == 0 || within(ev.Addr, 1) == 0 {
+	if ev.ErrCode&pfPresent == 0 || bounds.Within(ev.Addr, 1) == 0 {
 		return 0
 	}
 	if _, err := host.ReadProcess(t.as.pid, b[:], ev.Addr); err != nil {

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-sandbox/bulkhead/abi/errno"
-	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
 	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
@@ -208,5 +207,3 @@ func (p *Platform) reap() {
 
 // kick is the signal that stops a running stub thread.
 const kick = unix.SIGURG
-
-const anyProt = linux.PROT_READ | linux.PROT_WRITE | linux.PROT_EXEC

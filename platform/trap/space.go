@@ -1,7 +1,6 @@
 package trap
 
 import (
-	"cmp"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -12,6 +11,7 @@ import (
 	"github.com/bulkhead-sandbox/bulkhead/abi/linux"
 	"github.com/bulkhead-sandbox/bulkhead/internal/host"
 	"github.com/bulkhead-sandbox/bulkhead/platform"
+	"github.com/bulkhead-sandbox/bulkhead/platform/stub"
 )
 
 // space implements platform.AddressSpace.
@@ -117,36 +117,24 @@ func (as *space) call(by platform.Thread, nr uint64, args ...uint64) (uint64, er
 	return t.syscall(nr, args...)
 }
 
-func checkRange(addr, length uintptr) error {
-	if addr%pageSize != 0 || length%pageSize != 0 || length == 0 ||
-		addr < minAddr || addr >= maxAddr || length > maxAddr-addr {
-		return errno.EINVAL
-	}
-	return nil
-}
-
-// mapHints are the flags of mmap that Map passes on.
-const mapHints = unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK | unix.MAP_STACK
+// bounds are what a guest may use.
+var bounds = stub.Bounds{Min: minAddr, Max: maxAddr}
 
 // Map implements platform.AddressSpace.
 func (as *space) Map(by platform.Thread, m platform.Mapping) error {
-	if err := checkRange(m.Addr, m.Length); err != nil {
+	flags, err := bounds.MapFlags(&m)
+	if err != nil {
 		return err
-	}
-	kind := m.Flags & unix.MAP_TYPE
-	if kind != unix.MAP_SHARED && kind != unix.MAP_PRIVATE || m.Prot&^anyProt != 0 {
-		return errno.EINVAL
 	}
 	t, err := as.by(by)
 	if err != nil {
 		return err
 	}
-	flags := uint64(kind | m.Flags&mapHints | unix.MAP_FIXED)
 	as.patches.mu.Lock()
 	defer as.patches.mu.Unlock()
 	as.changing(t, m.Addr, m.Length)
 	if m.FD < 0 {
-		_, err := t.syscall(unix.SYS_MMAP, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags|unix.MAP_ANONYMOUS, ^uint64(0), 0)
+		_, err := t.syscall(unix.SYS_MMAP, uint64(m.Addr), uint64(m.Length), uint64(m.Prot), flags, ^uint64(0), 0)
 		return err
 	}
 	as.mu.Lock()
@@ -159,7 +147,7 @@ func (as *space) Map(by platform.Thread, m platform.Mapping) error {
 
 // Unmap implements platform.AddressSpace.
 func (as *space) Unmap(by platform.Thread, addr, length uintptr) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.Check(addr, length); err != nil {
 		return err
 	}
 	t, err := as.by(by)
@@ -175,10 +163,10 @@ func (as *space) Unmap(by platform.Thread, addr, length uintptr) error {
 
 // Protect implements platform.AddressSpace.
 func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Prot) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.Check(addr, length); err != nil {
 		return err
 	}
-	if prot&^anyProt != 0 {
+	if prot&^stub.AnyProt != 0 {
 		return errno.EINVAL
 	}
 	t, err := as.by(by)
@@ -196,15 +184,9 @@ func (as *space) Protect(by platform.Thread, addr, length uintptr, prot linux.Pr
 
 // Move implements platform.AddressSpace.
 func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr, flags int) error {
-	if err := checkRange(old, cmp.Or(oldLength, pageSize)); err != nil {
+	how, err := bounds.MoveFlags(old, oldLength, new, newLength, flags)
+	if err != nil {
 		return err
-	}
-	if err := checkRange(new, newLength); err != nil {
-		return err
-	}
-	host := unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | flags&unix.MREMAP_DONTUNMAP
-	if old == new {
-		host = 0 // resize in place
 	}
 	t, err := as.by(by)
 	if err != nil {
@@ -214,18 +196,14 @@ func (as *space) Move(by platform.Thread, old, oldLength, new, newLength uintptr
 	defer as.patches.mu.Unlock()
 	as.changing(t, old, max(oldLength, pageSize))
 	as.changing(t, new, newLength)
-	_, err = t.syscall(unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), uint64(host), uint64(new))
+	_, err = t.syscall(unix.SYS_MREMAP, uint64(old), uint64(oldLength), uint64(newLength), how, uint64(new))
 	return err
 }
 
 // Advise implements platform.AddressSpace.
 func (as *space) Advise(by platform.Thread, addr, length uintptr, advice int) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.CheckAdvice(addr, length, advice); err != nil {
 		return err
-	}
-	const softOffline = unix.MADV_HWPOISON + 1
-	if advice == unix.MADV_HWPOISON || advice == softOffline {
-		return errno.EPERM // these are tests of the host's memory
 	}
 	_, err := as.call(by, unix.SYS_MADVISE, uint64(addr), uint64(length), uint64(advice))
 	return err
@@ -378,14 +356,6 @@ func (as *space) newAreaLocked(t *thread) (int, error) {
 	return 0, errno.EAGAIN
 }
 
-// within returns how much of a range the guest may have at all.
-func within(addr uintptr, length int) int {
-	if addr >= maxAddr {
-		return 0
-	}
-	return int(min(uintptr(length), maxAddr-addr))
-}
-
 // ReadAt implements platform.AddressSpace.
 func (as *space) ReadAt(b []byte, addr uintptr) (int, error) {
 	n, err := as.read(b, addr)
@@ -395,28 +365,26 @@ func (as *space) ReadAt(b []byte, addr uintptr) (int, error) {
 
 // read is ReadAt with what is there, patched or not.
 func (as *space) read(b []byte, addr uintptr) (int, error) {
-	return as.copy(b, addr, host.ReadProcess)
+	if as.dead.Load() {
+		return 0, errno.EFAULT
+	}
+	return bounds.Read(as.process(), b, addr)
 }
 
 // WriteAt implements platform.AddressSpace.
 func (as *space) WriteAt(b []byte, addr uintptr) (int, error) {
-	return as.copy(b, addr, host.WriteProcess)
-}
-
-func (as *space) copy(b []byte, addr uintptr, move func(int, []byte, uintptr) (int, error)) (int, error) {
 	if as.dead.Load() {
 		return 0, errno.EFAULT
 	}
-	n, err := move(as.process(), b[:within(addr, len(b))], addr)
-	if err != nil || n < len(b) {
-		return n, errno.EFAULT
-	}
-	return n, nil
+	return bounds.Write(as.process(), b, addr)
 }
 
 // ReadVec implements platform.AddressSpace.
 func (as *space) ReadVec(b []byte, vec []platform.Range) (int, error) {
-	n, err := as.copyVec(b, vec, host.ReadProcessVec)
+	if as.dead.Load() {
+		return 0, errno.EFAULT
+	}
+	n, err := bounds.ReadVec(as.process(), b, vec)
 	at := 0
 	for _, r := range vec {
 		l := min(int(r.Len()), n-at)
@@ -431,34 +399,10 @@ func (as *space) ReadVec(b []byte, vec []platform.Range) (int, error) {
 
 // WriteVec implements platform.AddressSpace.
 func (as *space) WriteVec(b []byte, vec []platform.Range) (int, error) {
-	return as.copyVec(b, vec, host.WriteProcessVec)
-}
-
-func (as *space) copyVec(b []byte, vec []platform.Range, move func(int, []byte, []host.Span) (int, error)) (int, error) {
 	if as.dead.Load() {
 		return 0, errno.EFAULT
 	}
-	spans := make([]host.Span, 0, len(vec))
-	total := 0
-	for _, r := range vec {
-		if total >= len(b) || r.End < r.Start {
-			break
-		}
-		want := int(min(r.Len(), uintptr(len(b)-total)))
-		allowed := within(r.Start, want)
-		if allowed > 0 {
-			spans = append(spans, host.Span{Addr: r.Start, Len: uintptr(allowed)})
-			total += allowed
-		}
-		if allowed < want {
-			break
-		}
-	}
-	n, err := move(as.process(), b[:total], spans)
-	if err != nil || n < len(b) {
-		return n, errno.EFAULT
-	}
-	return n, nil
+	return bounds.WriteVec(as.process(), b, vec)
 }
 
 // CompareAndSwap implements platform.AddressSpace.
@@ -470,7 +414,7 @@ func (as *space) CompareAndSwap(by platform.Thread, addr uintptr, old, new uint3
 	if addr%4 != 0 {
 		return 0, errno.EINVAL
 	}
-	if within(addr, 4) < 4 {
+	if bounds.Within(addr, 4) < 4 {
 		return 0, errno.EFAULT
 	}
 	v, err := t.command(commandSwap, 0, uint64(addr), uint64(old), uint64(new))
@@ -480,7 +424,7 @@ func (as *space) CompareAndSwap(by platform.Thread, addr uintptr, old, new uint3
 // Resident implements platform.AddressSpace. The answer passes through memory
 // of the guest, which can only deceive itself.
 func (as *space) Resident(by platform.Thread, addr, length uintptr, vec []byte) error {
-	if err := checkRange(addr, length); err != nil {
+	if err := bounds.Check(addr, length); err != nil {
 		return err
 	}
 	t, err := as.by(by)

@@ -120,7 +120,7 @@ func (t *thread) Fetched(dst []byte, addr uintptr) bool {
 func (t *thread) Deliver(addr uintptr, src []byte) bool {
 	x := &t.transfer
 	at := maxFetch + x.used
-	if x.pending == maxDeliveries || at+len(src) > len(t.area.data) || within(addr, len(src)) < len(src) {
+	if x.pending == maxDeliveries || at+len(src) > len(t.area.data) || bounds.Within(addr, len(src)) < len(src) {
 		return false
 	}
 	copy(t.area.data[at:], src)
