@@ -51,8 +51,14 @@ func newfstatat(t *kernel.Task, dir linux.FD, path Path, out usermem.Ptr[linux.S
 	if flags&^(linux.AT_SYMLINK_NOFOLLOW|linux.AT_EMPTY_PATH|linux.AT_NO_AUTOMOUNT|linux.AT_STATX_SYNC_TYPE) != 0 {
 		return 0, errno.EINVAL
 	}
-	if path == 0 && flags&linux.AT_EMPTY_PATH != 0 && dir >= 0 {
-		return fstat(t, dir, out)
+	if flags&linux.AT_EMPTY_PATH != 0 && dir >= 0 {
+		// What fstat of a C library is, so it resolves nothing.
+		if path == 0 {
+			return fstat(t, dir, out)
+		}
+		if first, err := usermem.Ptr[byte](path).Load(t); err == nil && first == 0 {
+			return fstat(t, dir, out)
+		}
 	}
 	return path.with(t, dir, flags, func(p vfs.Path) error { return storeStat(t, p, out) })
 }
