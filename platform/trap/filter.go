@@ -56,7 +56,7 @@ var stubCalls = [...]seccomp.Rule{
 	{Call: sysno.Futex, Checks: []seccomp.Check{seccomp.Min(0, areaStart), {Arg: 1, Op: seccomp.AtMost, Value: 1}}, Action: seccomp.Allow, Reason: "waiting for the Sentry, and waking it"},
 	{Call: sysno.SchedYield, Action: seccomp.Allow, Reason: "sched_yield of the guest"},
 	{Call: sysno.Sigaltstack, Action: seccomp.Allow, Reason: "the stack on which a new thread takes signals"},
-	{Call: sysno.Prctl, Checks: []seccomp.Check{seccomp.Equal32(0, linux.PR_SET_PDEATHSIG)}, Action: seccomp.Allow, Reason: "a new stub dies with the Sentry"},
+	{Call: sysno.Prctl, Checks: []seccomp.Check{seccomp.Equal32(0, linux.PR_SET_PDEATHSIG), seccomp.Equal(1, uint64(linux.SIGKILL))}, Action: seccomp.Allow, Reason: "a new stub dies with the Sentry"},
 	{Call: sysno.Prctl, Checks: []seccomp.Check{seccomp.Equal32(0, linux.PR_SET_NAME)}, Action: seccomp.Allow, Reason: "AddressSpace.SetName"},
 	{Call: sysno.Mincore, Action: seccomp.Notify, Reason: "asking the Sentry for a descriptor; AddressSpace.Resident"},
 }
