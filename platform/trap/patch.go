@@ -200,7 +200,8 @@ func (p *patches) overlaps(r platform.Range) bool {
 	return slices.ContainsFunc(p.text, func(x platform.Range) bool { return x.Start < r.End && r.Start < x.End })
 }
 
-// forget takes a range from the text and its sites from the table.
+// forget takes a range from the text and its sites, which restore has put back,
+// from the table. Those beside the range stay: they are still in place.
 func (p *patches) forget(r platform.Range) {
 	var text []platform.Range
 	for _, x := range p.text {
@@ -216,8 +217,8 @@ func (p *patches) forget(r platform.Range) {
 		}
 	}
 	p.text = text
-	for at := range p.sites {
-		if uint64(r.Start) < at+8 && at < uint64(r.End)+8 {
+	for at, s := range p.sites {
+		if !s.active {
 			delete(p.sites, at)
 		}
 	}
