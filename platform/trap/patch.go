@@ -122,13 +122,23 @@ func (p *patches) original(pc uint64) uint64 {
 	return pc
 }
 
-// resume says where to go on for a program counter amid a changed site.
-func (p *patches) resume(pc uint64) uint64 {
+// resume says where to go on for a program counter amid a changed site. A single
+// step may not begin with the jump to a trampoline: it would end there, which
+// stands for where it began, for ever. It begins with what the site had.
+func (p *patches) resume(pc uint64, step bool) uint64 {
 	if p.pools.Load() == nil {
 		return pc
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if step {
+		if s := p.sites[pc+movLength]; s != nil && s.active && s.at == pc {
+			return s.pool.start + uint64(s.slot)*slotSize
+		}
+		if s := p.sites[pc]; s != nil && s.active && s.at == pc {
+			return s.pool.start + uint64(s.slot)*slotSize + slotCall
+		}
+	}
 	s := p.sites[pc-syscallLength]
 	if s == nil || !s.active || s.pool.slots[s.slot].form != cmpForm {
 		return pc

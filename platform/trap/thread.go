@@ -121,14 +121,17 @@ func (t *thread) load(regs *platform.Registers) (command uint32, ok bool) {
 	if want.GsBase == 0 {
 		want.GsBase = t.address()
 	}
-	want.Rip = t.as.patches.resume(want.Rip)
+	want.Rip = t.as.patches.resume(want.Rip, want.Eflags&trapFlag != 0)
 	a.regs = want
 	return commandResume, true
 }
 
 // userEflags are the flags that a guest may have: those that Linux lets a
 // signal handler's return set.
-const userEflags = 0x50dd5
+const (
+	userEflags = 0x50dd5
+	trapFlag   = 0x100
+)
 
 func canonical(addr uint64) bool { return addr < 1<<47 }
 
