@@ -30,7 +30,10 @@ type thread struct {
 	// more than a result has to be loaded if nothing else was changed.
 	last   platform.Registers
 	byCall bool
-	moves  uint32 // of patches, at the time of the call
+	// pc is where the guest's own code was when the stub reported, moves that
+	// of patches then.
+	pc    uint64
+	moves uint32
 
 	// owned says that the owner is locked to its host thread.
 	owned  bool
@@ -89,6 +92,7 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 		t.handOver(command)
 		alive := t.await()
 		t.transfer.fetched = false
+		t.locate()
 		p.left(t)
 		if !alive {
 			return t.killed()
@@ -135,6 +139,12 @@ const (
 
 func canonical(addr uint64) bool { return addr < 1<<47 }
 
+// locate finds where the guest is, while trampolines cannot go away.
+func (t *thread) locate() {
+	p := &t.as.patches
+	t.pc, t.moves = p.original(t.area.regs.Rip), p.moves.Load()
+}
+
 // event says what the stub reports, or that it means nothing to the guest.
 func (t *thread) event(regs *platform.Registers) (platform.Event, bool) {
 	a := t.area
@@ -155,7 +165,7 @@ func (t *thread) event(regs *platform.Registers) (platform.Event, bool) {
 	*regs = a.regs
 	regs.Cs, regs.Ss, regs.OrigRax = stub.UserCS, stub.UserSS, stub.NoSyscall
 	t.virtualGS(regs)
-	regs.Rip = t.as.patches.original(regs.Rip)
+	regs.Rip = t.pc
 	if kind == eventInterrupted {
 		return t.interrupted()
 	}
@@ -193,10 +203,10 @@ func (t *thread) callEvent(regs *platform.Registers) {
 	a.regs.Eflags, a.regs.R11 = flags, flags
 	a.regs.Rcx = regs.Rip
 	a.regs.GsBase = t.address()
-	regs.Rip = t.as.patches.original(regs.Rip)
+	regs.Rip = t.pc
 	regs.Rcx = regs.Rip
 	t.transfer.fetched = true
-	t.byCall, t.moves = true, t.as.patches.moves.Load()
+	t.byCall = true
 	t.last = *regs
 }
 
