@@ -151,7 +151,8 @@ func (p *Platform) noticeBirth(n *host.Notification) {
 		p.mu.Unlock()
 		p.listener.Answer(n.ID, 0, errno.EPERM)
 		return
-	case b == nil || p.listener.GiveFD(n.ID, b.memory.Number(), 0) != nil:
+	case b == nil || host.Tgkill(pid, pid, 0) != nil || // a thread of a guest, that read the number in its area
+		p.listener.GiveFD(n.ID, b.memory.Number(), 0) != nil:
 		p.mu.Unlock()
 		host.Kill(pid, unix.SIGKILL)
 		if b != nil {
