@@ -154,6 +154,10 @@ func (p *Platform) makeTemplate() (*stub.Template, error) {
 		return nil, err
 	}
 	prepare := func(t *stub.Template) error {
+		// By its group Close finds the processes that guests made.
+		if _, err := t.Syscall(unix.SYS_SETPGID, 0, 0); err != nil {
+			return fmt.Errorf("make a process group: %w", err)
+		}
 		if err := moveVDSO(t); err != nil {
 			return err
 		}
@@ -328,6 +332,9 @@ func (p *Platform) Close() {
 		all = append(all, b.as)
 	}
 	p.mu.Unlock()
+	if len(all) > 0 { // the group exists, so its number is nobody else's
+		host.Kill(-int(p.template.as.pid.Load()), unix.SIGKILL)
+	}
 	for _, as := range all {
 		as.Close()
 	}
