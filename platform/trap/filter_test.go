@@ -102,8 +102,8 @@ func TestStubCallsAreFewAndReasoned(t *testing.T) {
 			t.Errorf("%v(%#x): %#x, want %#x", call, args, got, want)
 		}
 	}
-	check(sysno.Clone, seccomp.Allow, cloneProcess)
-	check(sysno.Clone, seccomp.Allow, cloneThread)
+	check(sysno.Clone, seccomp.Notify, cloneProcess)
+	check(sysno.Clone, seccomp.Notify, cloneThread)
 	for _, flags := range []uint64{
 		0, linux.CLONE_NEWUSER, linux.CLONE_VM, cloneProcess | linux.CLONE_NEWPID, 1<<32 | cloneProcess,
 		cloneThread | cloneProcess, cloneThread | unix.CLONE_UNTRACED, cloneProcess | uint64(linux.SIGCHLD), 1<<32 | cloneThread,

@@ -74,6 +74,7 @@ type Platform struct {
 	births map[nonce]*birth
 	strays map[int]bool   // stubs that ended without a report, while there are births
 	files  map[uint32]int // descriptors that threads wait for
+	clones map[uint32]int // how often threads may still clone
 	used   int            // guest threads
 	closed bool
 }
@@ -108,6 +109,7 @@ func New() (*Platform, error) {
 		births: map[nonce]*birth{},
 		strays: map[int]bool{},
 		files:  map[uint32]int{},
+		clones: map[uint32]int{},
 	}
 	var err error
 	if p.placement, err = stub.NewPlacement(); err != nil {
