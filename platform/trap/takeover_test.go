@@ -108,6 +108,8 @@ func TestStubsCallsByTheGuest(t *testing.T) {
 		name string
 		regs platform.Registers
 	}{
+		{"clone process", platform.Registers{Rax: unix.SYS_CLONE, Rdi: cloneProcess}},
+		{"clone thread", platform.Registers{Rax: unix.SYS_CLONE, Rdi: cloneThread}},
 		{"clone with other flags", platform.Registers{Rax: unix.SYS_CLONE, Rdi: unix.CLONE_NEWUSER}},
 		{"birth", platform.Registers{Rax: unix.SYS_MINCORE, Rdi: noticeBirth, Rsi: 1, Rdx: 2}},
 		{"file", platform.Registers{Rax: unix.SYS_MINCORE, Rdi: noticeFile}},
