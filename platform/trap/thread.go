@@ -25,6 +25,11 @@ type thread struct {
 	// and then looks at wanted. One of them sees the other.
 	wanted atomic.Bool
 
+	// interrupts counts what Interrupt asked for; overdue says that a timer
+	// looks whether the guest heeds it.
+	interrupts atomic.Uint32
+	overdue    atomic.Bool
+
 	// last are the registers as Switch returned them last; byCall says that
 	// the stub waits behind a call that came by a trampoline, so that no
 	// more than a result has to be loaded if nothing else was changed.
@@ -278,12 +283,41 @@ func (t *thread) Interrupt() {
 	if t.wanted.Swap(true) {
 		return
 	}
+	t.interrupts.Add(1)
 	if !t.placed.Running.Load() {
 		return
+	}
+	if t.overdue.CompareAndSwap(false, true) {
+		t.heed(t.interrupts.Load(), false)
 	}
 	t.as.life.Lock()
 	defer t.as.life.Unlock()
 	t.kickLocked()
+}
+
+// interruptLimit is how long a guest may take to leave after a kick, twice: one
+// that does not has spoiled its stub, which must not keep its owner.
+const interruptLimit = time.Minute
+
+// heed looks later whether the n-th interrupt has been heeded, and ends the
+// space if not. Again: it looked once already. (Once, the thread may just be
+// about to see it.)
+func (t *thread) heed(n uint32, again bool) {
+	time.AfterFunc(t.as.p.patience, func() {
+		stuck := func() bool { return t.wanted.Load() && t.placed.Running.Load() }
+		now := t.interrupts.Load()
+		switch {
+		case stuck() && now == n && again:
+			t.as.kill()
+		case stuck():
+			t.heed(now, now == n)
+		default:
+			t.overdue.Store(false)
+			if stuck() && t.overdue.CompareAndSwap(false, true) {
+				t.heed(t.interrupts.Load(), false)
+			}
+		}
+	})
 }
 
 func (t *thread) kickLocked() {

@@ -63,8 +63,9 @@ type Platform struct {
 	warming sync.WaitGroup
 
 	placement *stub.Placement
-	spinners  int32        // running guest threads up to which everybody spins
-	running   atomic.Int32 // guest threads that run, or do something for the Sentry
+	patience  time.Duration // interruptLimit
+	spinners  int32         // running guest threads up to which everybody spins
+	running   atomic.Int32  // guest threads that run, or do something for the Sentry
 
 	reaped chan struct{} // closed when the last stub has been reaped
 	heard  chan struct{} // closed when the listener has ended
@@ -110,6 +111,8 @@ func New() (*Platform, error) {
 		strays: map[int]bool{},
 		files:  map[uint32]int{},
 		clones: map[uint32]int{},
+
+		patience: interruptLimit,
 	}
 	var err error
 	if p.placement, err = stub.NewPlacement(); err != nil {
