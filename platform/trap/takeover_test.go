@@ -2,7 +2,6 @@ package trap
 
 import (
 	"encoding/binary"
-	"fmt"
 	"testing"
 	"time"
 
@@ -293,7 +292,29 @@ func TestBirthByAThreadIsNone(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("the child never ends")
 	}
-	if testing.Verbose() {
-		fmt.Println("births:", len(p.births))
-	}
+}
+
+// TestInterruptEndsAStubThatIsDeaf has the stub report in the area of no thread,
+// by the base of gs, and wait there for ever. Its owner must get away when it is
+// interrupted: that is how the Sentry kills.
+func TestInterruptEndsAStubThatIsDeaf(t *testing.T) {
+	p := newPlatform(t)
+	p.patience = 50 * time.Millisecond
+	g := newText(t, p, 64, append([]byte{0xf3, 0x48, 0x0f, 0xae, 0xdb}, cmpLoop...)) // wrgsbase %rbx
+	loop := g.regs.Rip + 5
+	g.regs.Rip, g.regs.Rax = loop, 39
+	g.calls(20, 39)
+	as, th, err := g.as.Fork(g.th)
+	g.ok(err)
+	defer as.Close()
+	soon(t, "an interrupted guest", func() {
+		defer th.Close()
+		r := g.regs
+		r.Rip, r.Rbx, r.Rax = textAt+64, areaStart+areaSize, 39
+		time.AfterFunc(20*time.Millisecond, th.Interrupt)
+		if ev := th.Switch(&r); ev.Kind != platform.Killed {
+			t.Errorf("%+v", ev)
+		}
+	})
+	g.calls(5, 39)
 }
