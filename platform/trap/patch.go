@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -171,6 +172,9 @@ func (as *space) quiet(t *thread) {
 		p.idle.L = &p.mu
 	}
 	p.busy.Add(1)
+	// One that has spoiled its stub may never leave.
+	overdue := time.AfterFunc(2*as.p.patience, as.kill)
+	defer overdue.Stop()
 	for as.kickOthers(t) {
 		p.idle.Wait()
 	}
