@@ -318,3 +318,33 @@ func TestInterruptEndsAStubThatIsDeaf(t *testing.T) {
 	})
 	g.calls(5, 39)
 }
+
+// TestDeafStubsDoNotHoldUpOthers changes text while a thread of the same guest
+// does not come out of its stub.
+func TestDeafStubsDoNotHoldUpOthers(t *testing.T) {
+	p := newPlatform(t)
+	p.patience = 50 * time.Millisecond
+	g := newText(t, p, 64, append([]byte{0xf3, 0x48, 0x0f, 0xae, 0xdb}, cmpLoop...)) // wrgsbase %rbx
+	loop := g.regs.Rip + 5
+	g.regs.Rip, g.regs.Rax = loop, 39
+	g.calls(20, 39)
+	deaf, err := g.as.NewThread(g.th)
+	g.ok(err)
+	ended := make(chan platform.Event, 1)
+	go func() {
+		defer deaf.Close()
+		r := g.regs
+		r.Rip, r.Rbx, r.Rax = textAt+64, areaStart+5*areaSize, 39
+		ended <- deaf.Switch(&r)
+	}()
+	time.Sleep(20 * time.Millisecond)
+	begin := time.Now()
+	_ = g.as.Protect(g.th, textAt, pageSize, 7) // the guest may be lost
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	g.as.Close()
+	if ev := <-ended; ev.Kind != platform.Killed {
+		t.Errorf("%+v", ev)
+	}
+}
