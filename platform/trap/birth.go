@@ -130,7 +130,48 @@ func (p *Platform) listen() {
 	}
 }
 
+// mostClones is how often a stub may call clone for one command: a signal makes
+// the host start a call over that may have been answered.
+const mostClones = 8
+
+// mayClone says whether the Sentry has told the thread to clone. Or else a guest
+// could fill the host with processes and threads.
+func (p *Platform) mayClone(tid uint32) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.clones[tid] == 0 {
+		return false
+	}
+	p.clones[tid]--
+	return true
+}
+
+// clone has the stub make a process or a thread.
+func (t *thread) clone(command uint32, args ...uint64) (uint64, error) {
+	p := t.as.p
+	if t.as.process() == 0 {
+		return 0, errno.ESRCH
+	}
+	p.mu.Lock()
+	p.clones[uint32(t.tid)] = mostClones
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.clones, uint32(t.tid))
+		p.mu.Unlock()
+	}()
+	return t.command(command, args...)
+}
+
 func (p *Platform) notice(n *host.Notification) {
+	if n.Nr == unix.SYS_CLONE {
+		if p.mayClone(n.PID) {
+			p.listener.Continue(n.ID)
+		} else {
+			p.listener.Answer(n.ID, 0, errno.EPERM)
+		}
+		return
+	}
 	switch n.Args[0] {
 	case noticeBirth:
 		p.noticeBirth(n)
@@ -158,9 +199,12 @@ func (p *Platform) noticeBirth(n *host.Notification) {
 		p.mu.Unlock()
 		p.listener.Answer(n.ID, 0, errno.EPERM)
 		return
-	case b == nil:
+	case b == nil || host.Tgkill(pid, pid, 0) != nil: // a thread of a guest, that read the number in its area
 		p.mu.Unlock()
 		host.Kill(pid, unix.SIGKILL)
+		if b != nil {
+			p.forget(key, b)
+		}
 		return
 	}
 	memory := b.memory

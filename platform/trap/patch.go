@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -123,13 +124,23 @@ func (p *patches) original(pc uint64) uint64 {
 	return pc
 }
 
-// resume says where to go on for a program counter amid a changed site.
-func (p *patches) resume(pc uint64) uint64 {
+// resume says where to go on for a program counter amid a changed site. A single
+// step may not begin with the jump to a trampoline: it would end there, which
+// stands for where it began, for ever. It begins with what the site had.
+func (p *patches) resume(pc uint64, step bool) uint64 {
 	if p.pools.Load() == nil {
 		return pc
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if step {
+		if s := p.sites[pc+movLength]; s != nil && s.active && s.at == pc {
+			return s.pool.start + uint64(s.slot)*slotSize
+		}
+		if s := p.sites[pc]; s != nil && s.active && s.at == pc {
+			return s.pool.start + uint64(s.slot)*slotSize + slotCall
+		}
+	}
 	s := p.sites[pc-syscallLength]
 	if s == nil || !s.active || s.pool.slots[s.slot].form != cmpForm {
 		return pc
@@ -164,6 +175,9 @@ func (p *patches) left(t *thread) {
 func (as *space) quiet(t *thread) {
 	p := &as.patches
 	p.busy.Add(1)
+	// One that has spoiled its stub may never leave.
+	overdue := time.AfterFunc(2*as.p.patience, as.kill)
+	defer overdue.Stop()
 	for as.kickOthers(t) {
 		p.idle.Wait()
 	}
@@ -207,7 +221,8 @@ func (p *patches) overlaps(r platform.Range) bool {
 	return slices.ContainsFunc(p.text, func(x platform.Range) bool { return x.Start < r.End && r.Start < x.End })
 }
 
-// forget takes a range from the text and its sites from the table.
+// forget takes a range from the text and its sites, which restore has put back,
+// from the table. Those beside the range stay: they are still in place.
 func (p *patches) forget(r platform.Range) {
 	var text []platform.Range
 	for _, x := range p.text {
@@ -223,8 +238,8 @@ func (p *patches) forget(r platform.Range) {
 		}
 	}
 	p.text = text
-	for at := range p.sites {
-		if uint64(r.Start) < at+8 && at < uint64(r.End)+8 {
+	for at, s := range p.sites {
+		if !s.active {
 			delete(p.sites, at)
 		}
 	}

@@ -242,7 +242,7 @@ func (as *space) fork(t *thread) (*space, error) {
 	}
 	as.patches.mu.Lock()
 	as.mu.Lock()
-	pid, err := t.command(commandFork, 0, cloneProcess, n[0], n[1])
+	pid, err := t.clone(commandFork, 0, cloneProcess, n[0], n[1])
 	as.patches.fork(&child.patches)
 	as.mu.Unlock()
 	as.patches.mu.Unlock()
@@ -315,7 +315,7 @@ func (as *space) addThread(t *thread) (*thread, error) {
 		return nil, err
 	}
 	child := as.newThread(number)
-	tid, err := t.command(commandThread, 0, cloneThread, child.address())
+	tid, err := t.clone(commandThread, 0, cloneThread, child.address())
 	if err == nil && host.Tgkill(as.process(), int(tid), 0) != nil {
 		err = errno.ESRCH // no thread of this process: it lies, or has ended
 	}

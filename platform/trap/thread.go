@@ -29,12 +29,20 @@ type thread struct {
 	// begun says that the stub has answered once.
 	begun atomic.Bool
 
+	// interrupts counts what Interrupt asked for; overdue says that a timer
+	// looks whether the guest heeds it.
+	interrupts atomic.Uint32
+	overdue    atomic.Bool
+
 	// last are the registers as Switch returned them last; byCall says that
 	// the stub waits behind a call that came by a trampoline, so that no
 	// more than a result has to be loaded if nothing else was changed.
 	last   platform.Registers
 	byCall bool
-	moves  uint32 // of patches, at the time of the call
+	// pc is where the guest's own code was when the stub reported, moves that
+	// of patches then.
+	pc    uint64
+	moves uint32
 
 	// owned says that the owner is locked to its host thread.
 	owned  bool
@@ -96,6 +104,7 @@ func (t *thread) Switch(regs *platform.Registers) platform.Event {
 		if !t.begun.Load() {
 			t.begun.Store(true)
 		}
+		t.locate()
 		p.left(t)
 		if !alive {
 			return t.killed()
@@ -128,16 +137,25 @@ func (t *thread) load(regs *platform.Registers) (command uint32, ok bool) {
 	if want.GsBase == 0 {
 		want.GsBase = t.address()
 	}
-	want.Rip = t.as.patches.resume(want.Rip)
+	want.Rip = t.as.patches.resume(want.Rip, want.Eflags&trapFlag != 0)
 	a.regs = want
 	return commandResume, true
 }
 
 // userEflags are the flags that a guest may have: those that Linux lets a
 // signal handler's return set.
-const userEflags = 0x50dd5
+const (
+	userEflags = 0x50dd5
+	trapFlag   = 0x100
+)
 
 func canonical(addr uint64) bool { return addr < 1<<47 }
+
+// locate finds where the guest is, while trampolines cannot go away.
+func (t *thread) locate() {
+	p := &t.as.patches
+	t.pc, t.moves = p.original(t.area.regs.Rip), p.moves.Load()
+}
 
 // event says what the stub reports, or that it means nothing to the guest.
 func (t *thread) event(regs *platform.Registers) (platform.Event, bool) {
@@ -159,7 +177,7 @@ func (t *thread) event(regs *platform.Registers) (platform.Event, bool) {
 	*regs = a.regs
 	regs.Cs, regs.Ss, regs.OrigRax = stub.UserCS, stub.UserSS, stub.NoSyscall
 	t.virtualGS(regs)
-	regs.Rip = t.as.patches.original(regs.Rip)
+	regs.Rip = t.pc
 	if kind == eventInterrupted {
 		return t.interrupted()
 	}
@@ -197,10 +215,10 @@ func (t *thread) callEvent(regs *platform.Registers) {
 	a.regs.Eflags, a.regs.R11 = flags, flags
 	a.regs.Rcx = regs.Rip
 	a.regs.GsBase = t.address()
-	regs.Rip = t.as.patches.original(regs.Rip)
+	regs.Rip = t.pc
 	regs.Rcx = regs.Rip
 	t.transfer.fetched = true
-	t.byCall, t.moves = true, t.as.patches.moves.Load()
+	t.byCall = true
 	t.last = *regs
 }
 
@@ -283,12 +301,41 @@ func (t *thread) Interrupt() {
 	if t.wanted.Swap(true) {
 		return
 	}
+	t.interrupts.Add(1)
 	if !t.placed.Running.Load() {
 		return
+	}
+	if t.overdue.CompareAndSwap(false, true) {
+		t.heed(t.interrupts.Load(), false)
 	}
 	t.as.life.Lock()
 	defer t.as.life.Unlock()
 	t.kickLocked()
+}
+
+// interruptLimit is how long a guest may take to leave after a kick, twice: one
+// that does not has spoiled its stub, which must not keep its owner.
+const interruptLimit = time.Minute
+
+// heed looks later whether the n-th interrupt has been heeded, and ends the
+// space if not. Again: it looked once already. (Once, the thread may just be
+// about to see it.)
+func (t *thread) heed(n uint32, again bool) {
+	time.AfterFunc(t.as.p.patience, func() {
+		stuck := func() bool { return t.wanted.Load() && t.placed.Running.Load() }
+		now := t.interrupts.Load()
+		switch {
+		case stuck() && now == n && again:
+			t.as.kill()
+		case stuck():
+			t.heed(now, now == n)
+		default:
+			t.overdue.Store(false)
+			if stuck() && t.overdue.CompareAndSwap(false, true) {
+				t.heed(t.interrupts.Load(), false)
+			}
+		}
+	})
 }
 
 // kickLocked stops the thread, if the guest runs. A stub that cannot take a

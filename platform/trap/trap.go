@@ -64,8 +64,9 @@ type Platform struct {
 	warming sync.WaitGroup
 
 	placement *stub.Placement
-	spinners  int32        // running guest threads up to which everybody spins
-	running   atomic.Int32 // guest threads that run, or do something for the Sentry
+	patience  time.Duration // interruptLimit
+	spinners  int32         // running guest threads up to which everybody spins
+	running   atomic.Int32  // guest threads that run, or do something for the Sentry
 
 	patches, answers bool // unless turned off
 
@@ -77,6 +78,7 @@ type Platform struct {
 	births map[nonce]*birth
 	strays map[int]bool   // stubs that ended without a report, while there are births
 	files  map[uint32]int // descriptors that threads wait for
+	clones map[uint32]int // how often threads may still clone
 	used   int            // guest threads
 	closed bool
 }
@@ -121,6 +123,9 @@ func New(options ...string) (*Platform, error) {
 		births: map[nonce]*birth{},
 		strays: map[int]bool{},
 		files:  map[uint32]int{},
+		clones: map[uint32]int{},
+
+		patience: interruptLimit,
 	}
 	var err error
 	if p.placement, err = stub.NewPlacement(); err != nil {
@@ -172,6 +177,10 @@ func (p *Platform) makeTemplate() (*stub.Template, error) {
 		return nil, err
 	}
 	prepare := func(t *stub.Template) error {
+		// By its group Close finds the processes that guests made.
+		if _, err := t.Syscall(unix.SYS_SETPGID, 0, 0); err != nil {
+			return fmt.Errorf("make a process group: %w", err)
+		}
 		if err := moveVDSO(t); err != nil {
 			return err
 		}
@@ -346,6 +355,9 @@ func (p *Platform) Close() {
 		all = append(all, b.as)
 	}
 	p.mu.Unlock()
+	if len(all) > 0 { // the group exists, so its number is nobody else's
+		host.Kill(-int(p.template.as.pid.Load()), unix.SIGKILL)
+	}
 	for _, as := range all {
 		as.Close()
 	}
