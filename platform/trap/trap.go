@@ -19,10 +19,19 @@
 // write belongs to it alone.
 //
 // A stub's code can make the host calls in StubCalls, and a guest that jumps
-// there can make them too: they act on the guest's own memory and threads.
+// there can make them too: they act on the guest's own memory and threads. Clone
+// waits for the listener, which lets it pass when the Sentry has asked for it.
+//
+// What paths cost (two cores, in a VM; package benchmarks): a call by a patched
+// site 0.6 us while both sides spin, 2.8 us when they sleep on one processor, 10
+// to 30 us when they have to wake another; by a signal 1.7 us more; an answer in
+// the stub 15 ns; a mapping 1.4 us, one of a file 15 us; a fork and the child's
+// first call 0.3 ms, most of it the host's; a thread that is used again 20 us. A
+// guest thread is two host threads and 64 KiB of shared memory, of which it
+// touches about 12. A blocked or idle guest uses no processor.
 //
 // It needs what platform/ptrace needs, and Linux 5.14, a processor with
-// FSGSBASE, and SMT or a second processor to be fast.
+// FSGSBASE, and a second processor to be fast.
 //
 // Locks: space.mu, then Platform.mu. space.mu is held over host calls that do
 // not wait for the guest, and over those of a guest's that map files.
