@@ -164,6 +164,11 @@ func (t *thread) clone(command uint32, args ...uint64) (uint64, error) {
 }
 
 func (p *Platform) notice(n *host.Notification) {
+	if int32(n.PID) <= 0 {
+		// The host shows no number for it. A signal to 0 would be for us.
+		p.listener.Answer(n.ID, 0, errno.EPERM)
+		return
+	}
 	if n.Nr == unix.SYS_CLONE {
 		if p.mayClone(n.PID) {
 			p.listener.Continue(n.ID)

@@ -86,6 +86,15 @@ const (
 	// as much as that many signals.
 	hitsToPatch = 4
 
+	// hopeless is the count of a site that has no form that can be changed:
+	// looking again would stop all threads for nothing.
+	hopeless = 255
+
+	// mostHits and mostPools bound what a guest with sites without end makes
+	// the Sentry keep.
+	mostHits  = 4096
+	mostPools = 32
+
 	// The places in a trampoline of cmpForm: the system call instruction for
 	// guests that use gs, the comparison, the jump back.
 	slotCall, slotCompare, slotBack = 13, 15, 21
@@ -209,11 +218,37 @@ func (as *space) kickOthers(t *thread) bool {
 func (as *space) changing(t *thread, addr, length uintptr) {
 	p := &as.patches
 	r := platform.Range{Start: addr, End: addr + length}
-	p.evacuate(as, t, r)
-	if p.overlaps(r) {
+	if p.changed(r) {
+		// Once for both: while it waits, others may change more.
+		as.quiet(t)
+		defer as.loud()
+		p.evacuate(as, t, r)
 		p.restore(as, t, r)
+	}
+	if p.overlaps(r) {
 		p.forget(r)
 	}
+}
+
+// changed says whether there is a changed site or a trampoline in the range.
+func (p *patches) changed(r platform.Range) bool {
+	if pools := p.pools.Load(); pools != nil && slices.ContainsFunc(*pools, func(x *pages) bool { return x.in(r) }) {
+		return true
+	}
+	for _, s := range p.sites {
+		if s.active && s.in(r) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *pages) in(r platform.Range) bool {
+	return x.start < uint64(r.End) && uint64(r.Start) < x.start+poolSize
+}
+
+func (s *site) in(r platform.Range) bool {
+	return s.at < uint64(r.End) && uint64(r.Start) < s.at+s.length
 }
 
 // overlaps says whether text lies in the range.
@@ -257,34 +292,25 @@ func (p *patches) mapped(m *platform.Mapping) {
 	}
 }
 
-// restore puts back the original bytes of all sites in the range.
+// restore puts back the original bytes of all sites in the range. It is quiet.
 func (p *patches) restore(as *space, t *thread, r platform.Range) {
-	if len(p.sites) == 0 {
-		return
-	}
-	as.quiet(t)
-	defer as.loud()
 	for _, s := range p.sites {
-		if s.active && s.at < uint64(r.End) && uint64(r.Start) < s.at+s.length {
+		if s.active && s.in(r) {
 			s.active = false
 			as.poke(t, s.at, s.original[:s.length])
 		}
 	}
 }
 
-// evacuate gives up trampolines in the range.
+// evacuate gives up trampolines in the range. It is quiet.
 func (p *patches) evacuate(as *space, t *thread, r platform.Range) {
-	inside := func(pool *pages) bool {
-		return pool.start < uint64(r.End) && uint64(r.Start) < pool.start+poolSize
-	}
-	if pools := p.pools.Load(); pools == nil || !slices.ContainsFunc(*pools, inside) {
+	pools := p.pools.Load()
+	if pools == nil {
 		return
 	}
-	as.quiet(t)
-	defer as.loud()
 	var rest []*pages
-	for _, pool := range *p.pools.Load() {
-		if !inside(pool) {
+	for _, pool := range *pools {
+		if !pool.in(r) {
 			rest = append(rest, pool)
 			continue
 		}
@@ -298,6 +324,9 @@ func (p *patches) evacuate(as *space, t *thread, r platform.Range) {
 			delete(p.sites, at)
 		}
 		t.syscall(unix.SYS_MUNMAP, pool.start, poolSize)
+	}
+	if len(rest) == len(*pools) {
+		return
 	}
 	p.pools.Store(&rest)
 	p.moves.Add(1)
@@ -325,21 +354,30 @@ func (p *patches) hit(t *thread, pc, nr uint64) {
 	if p.hits == nil {
 		p.hits, p.sites = map[uint64]uint8{}, map[uint64]*site{}
 	}
+	if !p.inText(pc) || p.hits[pc] == hopeless {
+		return
+	}
+	if len(p.hits) >= mostHits {
+		clear(p.hits) // a guest with that many sites has made them up
+	}
 	if p.hits[pc]++; p.hits[pc] < hitsToPatch {
 		return
 	}
 	p.hits[pc] = 0
 	t.as.quiet(t)
 	defer t.as.loud()
-	r := platform.Range{Start: uintptr(pc - movLength), End: uintptr(pc + syscallLength + cmpLength)}
-	inside := func(x platform.Range) bool { return x.Start < r.Start && r.End <= x.End }
-	if !slices.ContainsFunc(p.text, inside) {
-		p.hits[pc] = 1 // looked at again, some time
-		return
+	if !p.inText(pc) {
+		return // it changed meanwhile
 	}
 	if err := p.patch(t, pc, nr); err != nil {
-		delete(p.hits, pc)
+		p.hits[pc] = hopeless
 	}
+}
+
+// inText says whether all bytes that a site at pc can have are text.
+func (p *patches) inText(pc uint64) bool {
+	start, end := uintptr(pc-movLength), uintptr(pc+syscallLength+cmpLength)
+	return slices.ContainsFunc(p.text, func(x platform.Range) bool { return x.Start < start && end <= x.End })
 }
 
 // patch changes a site.
@@ -437,6 +475,9 @@ func (p *patches) poolFor(t *thread, pc uint64) (*pages, error) {
 		if pool.used.Load() < poolSlots && pool.start-pc+reach < 2*reach {
 			return pool, nil
 		}
+	}
+	if len(all) >= mostPools {
+		return nil, errno.ENOMEM
 	}
 	// Far from the text: what a program maps or allocates next to it should
 	// not have to push the trampolines away.

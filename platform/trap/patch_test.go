@@ -692,3 +692,24 @@ func TestAnswersGoWithoutTheSentry(t *testing.T) {
 		})
 	}
 }
+
+// TestSitesWithoutEndAreNotKept counts calls from more places than a program has:
+// the Sentry's table stays small, and what is no text is not in it.
+func TestSitesWithoutEndAreNotKept(t *testing.T) {
+	th := &thread{as: &space{}}
+	p := &th.as.patches
+	const start = 0x10000000
+	p.text = []platform.Range{{Start: start, End: start + 1<<20}}
+	for i := range uint64(3 * mostHits) {
+		p.hit(th, start+64+2*i, 39)
+		p.hit(th, start-4096-2*i, 39)
+	}
+	if n := len(p.hits); n == 0 || n > mostHits {
+		t.Errorf("%d places are counted, want at most %d", n, mostHits)
+	}
+	for pc := range p.hits {
+		if pc < start {
+			t.Errorf("%#x is counted, which is no text", pc)
+		}
+	}
+}

@@ -206,7 +206,6 @@ func (t *thread) callEvent(regs *platform.Registers) {
 	flags = flags&userEflags | stub.CleanEflags
 	regs.OrigRax = packed & 0xffff_ffff
 	regs.Rax = regs.OrigRax
-	regs.Rax = regs.OrigRax
 	regs.Cs, regs.Ss = stub.UserCS, stub.UserSS
 	regs.Eflags, regs.R11 = flags, flags
 	regs.GsBase = t.address()
@@ -464,6 +463,7 @@ func (t *thread) revive(by *thread) error {
 	t.closed = false
 	t.wanted.Store(false)
 	t.byCall = false
+	t.transfer = transfer{}
 	if err := t.SetFPState(state); err != nil {
 		t.closed = true
 		return err
